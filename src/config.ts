@@ -1,0 +1,230 @@
+// Every knob of a node, one row each. The README's table of settings is printed from these rows
+// (`node scripts/settings.ts`). Rows are checked together, and every fault is reported at once.
+
+import { RingsideError } from "./errors.ts";
+import { isName, type NodeId } from "./ids.ts";
+
+interface NumberRow {
+  readonly env: string;
+  readonly fallback: number;
+  readonly min: number;
+  readonly max: number;
+  readonly why: string;
+}
+
+export const NUMBERS = {
+  publicPort: { env: "PORT", fallback: 2567, min: 0, max: 65_535, why: "where players connect; 0 takes a free port" },
+  internalPort: {
+    env: "INTERNAL_PORT",
+    fallback: 0,
+    min: 0,
+    max: 65_535,
+    why: "where other nodes connect; 0 takes a free port",
+  },
+  managementPort: {
+    env: "MANAGEMENT_PORT",
+    fallback: -1,
+    min: -1,
+    max: 65_535,
+    why: "GET /api/cluster, /livez, /readyz; -1 is PORT + 1000, 0 takes a free port",
+  },
+  leaseMs: { env: "LEASE_MS", fallback: 3_000, min: 1_000, max: 60_000, why: "how long a silent node keeps its rooms" },
+  leaseRenewMs: { env: "LEASE_RENEW_MS", fallback: 500, min: 50, max: 10_000, why: "how often a node renews its lease" },
+  leaseMarginMs: {
+    env: "LEASE_MARGIN_MS",
+    fallback: 250,
+    min: 20,
+    max: 10_000,
+    why: "how much earlier than Postgres a node believes its lease is over; covers clock drift",
+  },
+  checkpointMs: {
+    env: "CHECKPOINT_MS",
+    fallback: 2_000,
+    min: 50,
+    max: 600_000,
+    why: "how often a changed room is saved; about what a crash costs",
+  },
+  checkpointBytesMax: {
+    env: "CHECKPOINT_BYTES_MAX",
+    fallback: 4 * 1024 * 1024,
+    min: 1_024,
+    max: 256 * 1024 * 1024,
+    why: "the largest room that is saved; a larger one is reported and keeps its last checkpoint",
+  },
+  checkpointGenerations: {
+    env: "CHECKPOINT_GENERATIONS",
+    fallback: 3,
+    min: 1,
+    max: 100,
+    why: "how many checkpoints of a room are kept",
+  },
+  checkpointBatchMax: {
+    env: "CHECKPOINT_BATCH_MAX",
+    fallback: 64,
+    min: 1,
+    max: 1_000,
+    why: "how many rooms one statement saves",
+  },
+  encodeSliceMs: {
+    env: "ENCODE_SLICE_MS",
+    fallback: 4,
+    min: 1,
+    max: 1_000,
+    why: "how long encoding checkpoints may hold the event loop before the rooms get their turn",
+  },
+  seatHoldMs: {
+    env: "SEAT_HOLD_MS",
+    fallback: 60_000,
+    min: 1_000,
+    max: 3_600_000,
+    why: "how long a restored room keeps the seats of players who have not returned; the stock SDK tries for 56 s",
+  },
+  restoresAtOnceMax: {
+    env: "RESTORES_AT_ONCE_MAX",
+    fallback: 8,
+    min: 1,
+    max: 1_000,
+    why: "how many rooms are restored at the same time on one node",
+  },
+  upgradeHoldMs: {
+    env: "UPGRADE_HOLD_MS",
+    fallback: 10_000,
+    min: 100,
+    max: 60_000,
+    why: "how long a connection waits for its room to be ready before the client is told to try again",
+  },
+  upgradesHeldMax: {
+    env: "UPGRADES_HELD_MAX",
+    fallback: 10_000,
+    min: 1,
+    max: 1_000_000,
+    why: "how many connections may wait for their room; more are told to try again",
+  },
+  probeMs: {
+    env: "PROBE_MS",
+    fallback: 300,
+    min: 10,
+    max: 10_000,
+    why: "how long a broken peer's port may take to refuse before its silence is left to the lease",
+  },
+  drainMs: { env: "DRAIN_MS", fallback: 20_000, min: 100, max: 600_000, why: "how long a leaving node may take in all" },
+  storeMs: {
+    env: "STORE_MS",
+    fallback: 2_000,
+    min: 50,
+    max: 60_000,
+    why: "how long one call to Postgres or Redis may take",
+  },
+  postgresConnectionsMax: {
+    env: "POSTGRES_CONNECTIONS_MAX",
+    fallback: 8,
+    min: 2,
+    max: 200,
+    why: "how many connections to Postgres this node opens at most; one more listens, one renews the lease",
+  },
+  eventsKept: {
+    env: "EVENTS_KEPT",
+    fallback: 10_000,
+    min: 100,
+    max: 10_000_000,
+    why: "how many entries of the event log are kept",
+  },
+  heldMessageBytesMax: {
+    env: "HELD_MESSAGE_BYTES_MAX",
+    fallback: 64 * 1024,
+    min: 0,
+    max: 16 * 1024 * 1024,
+    why: "how many bytes a player may send to a room that is frozen; more closes the connection so that the SDK retries",
+  },
+} as const satisfies Record<string, NumberRow>;
+
+interface TextRow {
+  readonly env: readonly string[];
+  readonly fallback: string | undefined;
+  readonly secret?: true;
+  readonly why: string;
+}
+
+export const TEXTS = {
+  nodeId: { env: ["NODE_ID"], fallback: undefined, why: "this node's stable name, letters, digits, - and _" },
+  databaseUrl: { env: ["DATABASE_URL"], fallback: undefined, secret: true, why: "postgres://… of the cluster's database" },
+  redisUrl: { env: ["REDIS_URL", "REDIS_URI"], fallback: undefined, secret: true, why: "redis://… of the cluster's Redis" },
+  clusterKey: {
+    env: ["CLUSTER_KEY"],
+    fallback: undefined,
+    secret: true,
+    why: "at least 16 characters that all nodes share; opens the internal port",
+  },
+  bindHost: { env: ["BIND_HOST"], fallback: "0.0.0.0", why: "the address the public and internal ports are bound to" },
+  managementHost: { env: ["MANAGEMENT_HOST"], fallback: "127.0.0.1", why: "the address the management port is bound to" },
+  advertiseHost: { env: ["ADVERTISE_HOST"], fallback: "127.0.0.1", why: "the address at which other nodes reach this one" },
+  keyPrefix: { env: ["KEY_PREFIX"], fallback: "ringside:", why: "what this cluster's Redis keys and channels begin with" },
+  schemaName: { env: ["DATABASE_SCHEMA"], fallback: "ringside", why: "the Postgres schema that holds Ringside's tables" },
+  logLevel: { env: ["LOG_LEVEL"], fallback: "info", why: "error, warn, info or debug" },
+} as const satisfies Record<string, TextRow>;
+
+type NumberName = keyof typeof NUMBERS;
+type TextName = keyof typeof TEXTS;
+
+export type Config = Readonly<
+  Record<NumberName, number> & Record<Exclude<TextName, "nodeId">, string> & { nodeId: NodeId }
+>;
+
+/**
+ * Reads the settings of one node from environment variables.
+ *
+ * @throws RingsideError BAD_CONFIG with every fault at once, each with its way out; nothing has started
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const wrong: string[] = [];
+  const numbers = {} as Record<NumberName, number>;
+  for (const [name, row] of Object.entries(NUMBERS) as [NumberName, NumberRow][]) {
+    const text = env[row.env]?.trim() ?? "";
+    const value = text === "" ? row.fallback : Number(text);
+    if (!Number.isInteger(value) || value < row.min || value > row.max) {
+      wrong.push(`${row.env}=${text} must be a whole number from ${row.min} to ${row.max}`);
+    }
+    numbers[name] = value;
+  }
+  if (numbers.managementPort === -1) {
+    numbers.managementPort = numbers.publicPort === 0 ? 0 : numbers.publicPort + 1_000;
+    if (numbers.managementPort > 65_535) {
+      wrong.push(`MANAGEMENT_PORT must be set, because PORT + 1000 is above 65535`);
+    }
+  }
+
+  const texts = {} as Record<TextName, string>;
+  for (const [name, row] of Object.entries(TEXTS) as [TextName, TextRow][]) {
+    const value = row.env.map((key) => env[key]?.trim()).find((text) => text !== undefined && text !== "");
+    if (value === undefined && row.fallback === undefined) wrong.push(`${row.env[0]} is not set: ${row.why}`);
+    texts[name] = value ?? row.fallback ?? "";
+  }
+  if (texts.nodeId !== "" && !isName(texts.nodeId)) {
+    wrong.push(`NODE_ID=${texts.nodeId} must be 1 to 64 letters, digits, - or _`);
+  }
+  if (texts.clusterKey !== "" && texts.clusterKey.length < 16) {
+    wrong.push("CLUSTER_KEY must have at least 16 characters");
+  }
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(texts.schemaName)) {
+    wrong.push(`DATABASE_SCHEMA=${texts.schemaName} must be a plain lower-case Postgres name`);
+  }
+  if (!["error", "warn", "info", "debug"].includes(texts.logLevel)) {
+    wrong.push(`LOG_LEVEL=${texts.logLevel} must be error, warn, info or debug`);
+  }
+  wrong.push(...faultyUrl("DATABASE_URL", texts.databaseUrl, ["postgres:", "postgresql:"]));
+  wrong.push(...faultyUrl("REDIS_URL", texts.redisUrl, ["redis:", "rediss:"]));
+
+  // One lost renewal, and a slow one after it, must not move a room.
+  if (numbers.leaseRenewMs * 3 > numbers.leaseMs) wrong.push("LEASE_RENEW_MS * 3 must not exceed LEASE_MS");
+  if (numbers.leaseMarginMs * 4 > numbers.leaseMs) wrong.push("LEASE_MARGIN_MS * 4 must not exceed LEASE_MS");
+
+  if (wrong.length > 0) throw new RingsideError("BAD_CONFIG", { wrong });
+  return { ...numbers, ...texts, nodeId: texts.nodeId as NodeId };
+}
+
+function faultyUrl(name: string, text: string, schemes: readonly string[]): string[] {
+  if (text === "") return []; // already reported as not set
+  const scheme = URL.canParse(text) ? new URL(text).protocol : "";
+  // The value may hold a password, so it is not repeated.
+  return schemes.includes(scheme) ? [] : [`${name} must be a URL that begins with ${schemes[0]}//`];
+}

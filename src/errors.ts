@@ -1,0 +1,61 @@
+// Every refusal and failure that Ringside itself answers with: one class, one table.
+//
+// `text` is what the client is told, the facts are what the operator needs. `close` is the WebSocket close
+// code: the stock SDK retries by itself on 1001, 1005, 1006 and 4010 only; 4002 ends the session for good.
+// `http` is the status of the same refusal on an HTTP request or a WebSocket upgrade.
+// A released code keeps its meaning.
+
+export const ERRORS = {
+  BAD_CONFIG: { close: 1011, http: 500, text: "this node's settings are wrong" },
+  BAD_REQUEST: { close: 4002, http: 400, text: "the request cannot be read" },
+  DRAINING: { close: 4010, http: 503, text: "this node is leaving; try again" },
+  INTERNAL: { close: 4010, http: 500, text: "something went wrong here; try again" },
+  LEASE_LOST: { close: 4010, http: 503, text: "this node may not speak for the room right now" },
+  NODE_NOT_READY: { close: 4010, http: 503, text: "this node is not ready yet; try again" },
+  NOT_ALLOWED: { close: 4002, http: 403, text: "not allowed" },
+  NOT_FOUND: { close: 4002, http: 404, text: "there is nothing here" },
+  POSTGRES_UNREACHABLE: { close: 4010, http: 503, text: "the database cannot be reached" },
+  REDIS_UNREACHABLE: { close: 4010, http: 503, text: "Redis cannot be reached" },
+  ROOM_GONE: { close: 4002, http: 404, text: "this room has ended" },
+  ROOM_MOVING: { close: 4010, http: 503, text: "the room is moving to another node; try again" },
+  ROOM_TOO_LARGE: { close: 4010, http: 500, text: "the room's state is larger than a checkpoint may be" },
+  SEAT_UNKNOWN: { close: 4002, http: 403, text: "seat reservation expired." },
+  SNAPSHOT_UNREADABLE: { close: 4010, http: 500, text: "the room's saved state cannot be read" },
+  STALE_EPOCH: { close: 4010, http: 409, text: "another node owns this room now" },
+  TOO_MANY: { close: 4010, http: 503, text: "too many requests are waiting; try again" },
+} as const satisfies Record<string, { close: number; http: number; text: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** A failure with a code that callers branch on. `facts` are for operators: never a token, never a player's data. */
+export class RingsideError extends Error {
+  readonly code: ErrorCode;
+  readonly facts: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, facts: Readonly<Record<string, unknown>> = {}, cause?: unknown) {
+    super(describe(code, facts), cause === undefined ? undefined : { cause });
+    this.name = "RingsideError";
+    this.code = code;
+    this.facts = facts;
+  }
+}
+
+function describe(code: ErrorCode, facts: Readonly<Record<string, unknown>>): string {
+  const detail = Object.entries(facts)
+    .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .join(" ");
+  return `${code}: ${ERRORS[code].text}${detail === "" ? "" : ` (${detail})`}`;
+}
+
+/** Whether `error` is a Ringside failure with this code. */
+export function hasCode(error: unknown, code: ErrorCode): error is RingsideError {
+  return error instanceof RingsideError && error.code === code;
+}
+
+/** One line about anything that was thrown. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") {
+    return error.errors.map(messageOf).join("; ");
+  }
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,77 @@
+// The turning points in the life of a node, a room or a seat. Logger, event log, launcher and tests all listen
+// here, so what operators see and what tests wait for cannot drift apart. Named `subject:past-verb`.
+
+import type { Epoch, Incarnation, NodeId, RoomId, SessionId } from "./ids.ts";
+
+/** Why a node's incarnation was marked down. */
+export type LossReason = "refused" | "replaced" | "lapsed" | "left";
+
+export interface Events {
+  "node:started": { incarnation: Incarnation; publicPort: number; internalPort: number; managementPort: number };
+  "node:ready": { incarnation: Incarnation; readyMs: number };
+  /** This node saw that another is gone. `silentMs`: since it last renewed, by Postgres's clock. */
+  "node:lost": { lostNodeId: NodeId; lostIncarnation: Incarnation; reason: LossReason; silentMs: number; rooms: number };
+  "node:fenced": { incarnation: Incarnation; why: string };
+  "node:draining": { incarnation: Incarnation; rooms: number };
+  "node:drained": { incarnation: Incarnation; moved: number; left: number; drainMs: number };
+  "node:stopped": { incarnation: Incarnation };
+  "view:changed": { version: number; nodes: NodeId[] };
+  "lease:lapsed": { incarnation: Incarnation; rooms: number };
+  "lease:regained": { incarnation: Incarnation; lapsedMs: number };
+  "room:created": { roomId: RoomId; epoch: Epoch; name: string };
+  /** `rolledBackMs`: how old the checkpoint was when the claim was made; what the players lost at most. */
+  "room:restored": {
+    roomId: RoomId;
+    epoch: Epoch;
+    name: string;
+    fromNodeId: NodeId | null;
+    fromEpoch: Epoch;
+    checkpointSeq: number;
+    checkpointAgeMs: number;
+    seats: number;
+    restoreMs: number;
+    why: "recovery" | "demand" | "move";
+  };
+  /** All seats of a restored room are back, or their time is up. `backMs`: from the claim to the last player back. */
+  "room:settled": { roomId: RoomId; epoch: Epoch; seats: number; back: number; backMs: number };
+  "room:moved": { roomId: RoomId; epoch: Epoch; moveMs: number };
+  "room:disposed": { roomId: RoomId; epoch: Epoch };
+  "room:fenced": { roomId: RoomId; epoch: Epoch };
+  "room:threw": { roomId: RoomId; epoch: Epoch; where: string; error: string };
+  "room:unreadable": { roomId: RoomId; epoch: Epoch; error: string };
+  "seat:taken": { roomId: RoomId; sessionId: SessionId };
+  "seat:reclaimed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId; afterMs: number };
+  "seat:lapsed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId };
+  "checkpoint:saved": { rooms: number; bytes: number; saveMs: number };
+  "checkpoint:refused": { roomId: RoomId; epoch: Epoch };
+  "checkpoint:failed": { rooms: number; error: string };
+  "postgres:lost": { error: string };
+  "postgres:regained": { awayMs: number };
+  "redis:lost": { error: string };
+  "redis:regained": { awayMs: number };
+}
+
+export type EventName = keyof Events;
+export type EventListener = <Name extends EventName>(name: Name, facts: Events[Name]) => void;
+
+/** Delivers events to listeners, in order, at once. A listener that throws does not stop the others. */
+export class EventBus {
+  readonly #listeners = new Set<EventListener>();
+
+  emit<Name extends EventName>(name: Name, facts: Events[Name]): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(name, facts);
+      } catch (error) {
+        // An event tells of what has happened already; a broken listener must not undo it.
+        process.emitWarning(error instanceof Error ? error : String(error));
+      }
+    }
+  }
+
+  /** Calls `listener` for every event until the returned function is called. */
+  listen(listener: EventListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+}
