@@ -1,0 +1,120 @@
+// One activation: a room on this node, at one epoch. Holds what Ringside knows of it beside Colyseus's Room.
+
+import { crc32 } from "node:zlib";
+import { serialize } from "node:v8";
+import type { Client, Room } from "@colyseus/core";
+import type { Saveable } from "../checkpoint/checkpointer.ts";
+import type { Snapshot } from "../checkpoint/snapshot.ts";
+import { hasUnsentChanges, internals } from "../colyseus/room-internals.ts";
+import { captureState } from "../colyseus/state-tree.ts";
+import type { Epoch, RoomId } from "../ids.ts";
+import type { Phase } from "./phase.ts";
+
+/** Whoever sits in a seat: a connected player, or the stand-in for one who is away. */
+export interface Occupant {
+  readonly sessionId: string;
+  userData?: unknown;
+}
+
+/** What a snapshot keeps of each player, under the session id. */
+export interface SavedPlayer {
+  readonly userData: unknown;
+  /** Set when the author's onJoin was still running: the state may have heard half of this player. */
+  readonly joining?: true;
+}
+
+/** A seat of a restored room whose player has not come back yet. */
+export interface AwaitedSeat {
+  readonly tokenHash: string;
+  readonly options: unknown;
+  /** Whether the restored state has never heard of the player, so that they must join again. */
+  readonly mustRejoin: boolean;
+}
+
+export class Activation implements Saveable {
+  readonly roomId: RoomId;
+  readonly name: string;
+  readonly epoch: Epoch;
+  readonly room: Room;
+  phase: Phase = { name: "opening" };
+
+  nextSeq = 1;
+  nextDueMs = 0;
+  unsavedSinceMs: number | undefined;
+  saved: Saveable["saved"];
+  #lastExtras = 0;
+
+  /** Everyone with a seat whose onJoin has at least begun. */
+  readonly occupants = new Map<string, Occupant>();
+  readonly joining = new Set<string>();
+  readonly awaited = new Map<string, AwaitedSeat>();
+
+  /** What players sent while the room might not act, in order. */
+  held: { readonly client: Client; readonly bytes: Buffer }[] = [];
+  /** Players from whom a frame was kept back. Their mirror has a hole. */
+  readonly missed = new Set<Client>();
+
+  constructor(roomId: RoomId, name: string, epoch: Epoch, room: Room) {
+    this.roomId = roomId;
+    this.name = name;
+    this.epoch = epoch;
+    this.room = room;
+  }
+
+  get isActive(): boolean {
+    return this.phase.name === "active";
+  }
+
+  get players(): number {
+    return this.room.clients.length;
+  }
+
+  markChanged(nowMs: number): void {
+    this.unsavedSinceMs ??= nowMs;
+  }
+
+  /** Finds changes that no patch announced: a room that never patches, and what is not Schema state at all. */
+  findChanges(nowMs: number): void {
+    if (this.unsavedSinceMs !== undefined) return;
+    if (hasUnsentChanges(this.room) || this.#extrasPrint() !== this.#lastExtras) this.markChanged(nowMs);
+  }
+
+  /** The whole room, as it is now. */
+  capture(): Snapshot {
+    this.#lastExtras = this.#extrasPrint();
+    return { state: captureOf(this.room), ...this.#extras(), elapsedMs: this.room.clock.elapsedTime };
+  }
+
+  #extras(): Omit<Snapshot, "state" | "elapsedMs"> {
+    const { room } = this;
+    const inside = internals(room);
+    const userData: Record<string, SavedPlayer> = {};
+    for (const [sessionId, occupant] of this.occupants) {
+      userData[sessionId] = {
+        userData: occupant.userData,
+        ...(this.joining.has(sessionId) ? { joining: true as const } : {}),
+      };
+    }
+    return {
+      cached: room.onCacheRoom?.(),
+      room: {
+        metadata: inside._listing.metadata,
+        locked: inside._lockedExplicitly,
+        private: inside._listing.private,
+        unlisted: inside._listing.unlisted,
+        maxClients: room.maxClients,
+      },
+      userData,
+    };
+  }
+
+  /** A small number that changes with everything that is saved but is not Schema state. */
+  #extrasPrint(): number {
+    return crc32(serialize(this.#extras()));
+  }
+}
+
+function captureOf(room: Room): Snapshot["state"] {
+  const state: unknown = room.state;
+  return state === undefined || state === null ? undefined : captureState(state as never);
+}

@@ -1,0 +1,184 @@
+// Saves the rooms that have changed, every `checkpointMs`, off the tick's back.
+//
+// One pass at a time: it encodes the rooms that are due, a bounded slice of the event loop at a time, and sends them as
+// one statement. A room is encoded right before its batch leaves, so while Postgres is slow nothing queues up: the next
+// pass takes the rooms as they are then.
+
+import type { Config } from "../config.ts";
+import { messageOf } from "../errors.ts";
+import type { EventBus } from "../events.ts";
+import type { Epoch, RoomId } from "../ids.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { repeat } from "../runtime/repeat.ts";
+import { encodeSnapshot, type Snapshot } from "./snapshot.ts";
+import type { Checkpoint, CheckpointStore } from "./store.ts";
+
+/** A batch leaves when it holds this many bytes, however few rooms that is. */
+const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+
+/** What the checkpointer needs to know of a room's activation. */
+export interface Saveable {
+  readonly roomId: RoomId;
+  readonly epoch: Epoch;
+  readonly players: number;
+  /** Whether the room runs, rather than being opened, moved or over. */
+  readonly isActive: boolean;
+  /** The number of the next checkpoint. Every attempt has its own: the outcome of a lost one is never guessed. */
+  nextSeq: number;
+  /** When the next checkpoint is due, by the monotonic clock. */
+  nextDueMs: number;
+  /** Since when there are changes that no checkpoint holds; undefined when there are none. */
+  unsavedSinceMs: number | undefined;
+  /** The newest checkpoint that Postgres has, when it took it by the monotonic clock, and its size. */
+  saved: { readonly seq: number; readonly atMs: number; readonly bytes: number } | undefined;
+  /** Finds changes that nobody announced, and sets `unsavedSinceMs` if there are any. */
+  findChanges(nowMs: number): void;
+  capture(): Snapshot;
+}
+
+export interface CheckpointerParts<Room extends Saveable> {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly events: EventBus;
+  readonly store: CheckpointStore;
+  readonly activations: () => Iterable<Room>;
+  /** Whether this node may act as an owner; without the lease a save would only be refused. */
+  readonly mayAct: () => boolean;
+  /** A save was refused: another node owns the room. */
+  readonly onRefused: (activation: Room) => void;
+}
+
+interface Taken<Room extends Saveable> {
+  readonly activation: Room;
+  readonly checkpoint: Checkpoint;
+  /** What `unsavedSinceMs` was, to be put back if the save fails. */
+  readonly unsavedSinceMs: number;
+}
+
+export class Checkpointer<Room extends Saveable> {
+  readonly #parts: CheckpointerParts<Room>;
+  readonly #stopping = new AbortController();
+  #loop: Promise<void> | undefined;
+
+  constructor(parts: CheckpointerParts<Room>) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    const { clock, config } = this.#parts;
+    const everyMs = Math.max(10, Math.min(100, config.checkpointMs / 10));
+    // A pass reports its own failures; what arrives here is a bug, and bugs are not swallowed.
+    this.#loop = repeat(clock, everyMs, this.#stopping.signal, () => this.#pass(), (error) => {
+      process.nextTick(() => {
+        throw error;
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  /**
+   * Saves one room now, whether or not it is due.
+   *
+   * @returns false when a newer activation exists
+   * @throws when Postgres could not be reached in time, or the room is too large; its last checkpoint stands
+   */
+  async saveNow(activation: Room): Promise<boolean> {
+    const taken = this.#take(activation);
+    try {
+      const saved = await this.#parts.store.save([taken.checkpoint]);
+      return this.#settle(taken, saved.has(activation.roomId));
+    } catch (error) {
+      this.#putBack(taken);
+      throw error;
+    }
+  }
+
+  async #pass(): Promise<void> {
+    const { clock, config } = this.#parts;
+    if (!this.#parts.mayAct()) return;
+    let batch: Taken<Room>[] = [];
+    let bytes = 0;
+    let sliceEndsMs = clock.monotonicMs() + config.encodeSliceMs;
+    for (const activation of [...this.#parts.activations()]) {
+      if (clock.monotonicMs() > sliceEndsMs) {
+        await new Promise(setImmediate); // the rooms' turn
+        sliceEndsMs = clock.monotonicMs() + config.encodeSliceMs;
+      }
+      const taken = this.#takeIfDue(activation);
+      if (taken === undefined) continue;
+      batch.push(taken);
+      bytes += taken.checkpoint.bytes.length;
+      if (batch.length < config.checkpointBatchMax && bytes < BATCH_BYTES_MAX) continue;
+      await this.#send(batch);
+      batch = [];
+      bytes = 0;
+    }
+    if (batch.length > 0) await this.#send(batch);
+  }
+
+  #takeIfDue(activation: Room): Taken<Room> | undefined {
+    const { clock, config, events } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    if (!activation.isActive || nowMs < activation.nextDueMs) return undefined;
+    try {
+      activation.findChanges(nowMs);
+      if (activation.unsavedSinceMs === undefined) return undefined;
+      activation.nextDueMs = nowMs + config.checkpointMs;
+      return this.#take(activation);
+    } catch (error) {
+      // Too large, or the author's onCacheRoom threw. The last checkpoint stands, and the room is tried again.
+      activation.nextDueMs = nowMs + config.checkpointMs;
+      const { roomId, epoch } = activation;
+      events.emit("room:threw", { roomId, epoch, where: "checkpoint", error: messageOf(error) });
+      return undefined;
+    }
+  }
+
+  #take(activation: Room): Taken<Room> {
+    const { config, clock } = this.#parts;
+    const { roomId, epoch, players } = activation;
+    const bytes = encodeSnapshot(activation.capture(), config.checkpointBytesMax);
+    const unsavedSinceMs = activation.unsavedSinceMs ?? clock.monotonicMs();
+    activation.unsavedSinceMs = undefined;
+    const seq = activation.nextSeq++;
+    return { activation, checkpoint: { roomId, epoch, seq, bytes, players }, unsavedSinceMs };
+  }
+
+  async #send(batch: readonly Taken<Room>[]): Promise<void> {
+    const { clock, events, store } = this.#parts;
+    const startedMs = clock.monotonicMs();
+    try {
+      const saved = await store.save(batch.map(({ checkpoint }) => checkpoint));
+      for (const taken of batch) this.#settle(taken, saved.has(taken.checkpoint.roomId));
+      const bytes = batch.reduce((sum, { checkpoint }) => sum + checkpoint.bytes.length, 0);
+      events.emit("checkpoint:saved", {
+        rooms: saved.size,
+        bytes,
+        saveMs: Math.round(clock.monotonicMs() - startedMs),
+      });
+    } catch (error) {
+      for (const taken of batch) this.#putBack(taken);
+      events.emit("checkpoint:failed", { rooms: batch.length, error: messageOf(error) });
+    }
+  }
+
+  #settle({ activation, checkpoint }: Taken<Room>, wasSaved: boolean): boolean {
+    if (wasSaved) {
+      const { seq, bytes } = checkpoint;
+      activation.saved = { seq, atMs: this.#parts.clock.monotonicMs(), bytes: bytes.length };
+    } else {
+      const { roomId, epoch } = activation;
+      this.#parts.events.emit("checkpoint:refused", { roomId, epoch });
+      this.#parts.onRefused(activation);
+    }
+    return wasSaved;
+  }
+
+  #putBack({ activation, unsavedSinceMs }: Taken<Room>): void {
+    activation.unsavedSinceMs = Math.min(unsavedSinceMs, activation.unsavedSinceMs ?? unsavedSinceMs);
+  }
+}

@@ -1,0 +1,44 @@
+// Where checkpoints go. Every save carries the epoch of the activation that made it, and a stale one changes nothing.
+
+import type { Epoch, Incarnation, RoomId } from "../ids.ts";
+import type { Database } from "../postgres/query.ts";
+
+export interface Checkpoint {
+  readonly roomId: RoomId;
+  readonly epoch: Epoch;
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+  readonly players: number;
+}
+
+export class CheckpointStore {
+  readonly #database: Database;
+  readonly #self: Incarnation;
+  readonly #generations: number;
+
+  /** @param generations how many checkpoints of a room are kept */
+  constructor(database: Database, self: Incarnation, generations: number) {
+    this.#database = database;
+    this.#self = self;
+    this.#generations = generations;
+  }
+
+  /**
+   * Saves many rooms in one statement.
+   *
+   * @returns the rooms that were saved; one that is missing has a newer activation, and nothing of it was written
+   * @throws when Postgres refused or could not be reached; whether it was written is then unknown
+   */
+  async save(checkpoints: readonly Checkpoint[]): Promise<Set<RoomId>> {
+    const rows = await this.#database.run<{ room_id: RoomId }>("save-checkpoints", [
+      checkpoints.map((checkpoint) => checkpoint.roomId),
+      checkpoints.map((checkpoint) => checkpoint.epoch),
+      checkpoints.map((checkpoint) => checkpoint.seq),
+      checkpoints.map((checkpoint) => checkpoint.bytes),
+      checkpoints.map((checkpoint) => checkpoint.players),
+      this.#self,
+      this.#generations,
+    ]);
+    return new Set(rows.map((row) => row.room_id));
+  }
+}

@@ -1,0 +1,154 @@
+// Makes an ordinary room class one that Ringside can host, by a subclass whose instances have their hooks wrapped.
+// The author's class is not touched: it runs the same on a plain Colyseus server.
+//
+// What a wrapped room does differently, and nothing else:
+// - it ticks, patches and hears its players only while its activation may act (OWN4);
+// - a player's seat is durable before they are told of having joined (SEAT1);
+// - what the author's code throws stays in the room (ROOM1).
+
+import type { Client, ClientPrivate, FixedTimestepCallback, Room } from "@colyseus/core";
+import type { RoomGuard } from "./room-guard.ts";
+import { hasUnsentChanges, internals } from "./room-internals.ts";
+
+type RoomClass = new () => Room;
+
+/** A subclass of `Authored` whose instances answer to `guard`. Its name is the author's, for logs. */
+export function hostedClass(Authored: RoomClass, guard: RoomGuard): RoomClass {
+  const Hosted = class extends Authored {
+    constructor() {
+      super();
+      wrapHooks(this, guard);
+      wrapTime(this, guard);
+      wrapMessages(this, guard);
+    }
+  };
+  Object.defineProperty(Hosted, "name", { value: Authored.name });
+  return Hosted;
+}
+
+/** Gives `room` its own property, over what the prototype or a class field says. */
+function override(room: Room, name: string, value: unknown): void {
+  Object.defineProperty(room, name, { value, configurable: true, writable: true, enumerable: false });
+}
+
+function wrapHooks(room: Room, guard: RoomGuard): void {
+  const { onCreate, onJoin, onReconnect, onLeave, onDrop, onBeforePatch } = room;
+
+  override(room, "onCreate", (options: Record<string, unknown>) =>
+    guard.open(room, options, async (given) => {
+      await onCreate?.call(room, given);
+    }),
+  );
+
+  override(room, "onJoin", async (client: Client, options: unknown, auth: unknown) => {
+    guard.joining(room, client);
+    try {
+      await onJoin?.call(room, client, options, auth);
+      await guard.joined(room, client, options);
+    } catch (error) {
+      guard.left(room, client.sessionId);
+      throw error; // Colyseus tells the client
+    }
+  });
+
+  override(room, "onReconnect", async (client: Client) => {
+    const unknown = guard.reconnected(room, client);
+    if (unknown === undefined) await onReconnect?.call(room, client);
+    // The restored state never heard of this player: they joined after it was saved. So they join again.
+    else await onJoin?.call(room, client, unknown.options, client.auth);
+  });
+
+  // Colyseus awaits these two after a drop without a catch of its own.
+  for (const [name, hook] of [
+    ["onLeave", onLeave],
+    ["onDrop", onDrop],
+  ] as const) {
+    if (hook === undefined) continue;
+    override(room, name, async (client: Client, code?: number) => {
+      try {
+        await hook.call(room, client, code);
+      } catch (error) {
+        guard.threw(room, name, error);
+      }
+    });
+  }
+  internals(room)._events.on("leave", (client: Client) => guard.left(room, client.sessionId));
+
+  // The last moment before changes are encoded and forgotten.
+  override(room, "onBeforePatch", (state: unknown) => {
+    try {
+      const result: unknown = onBeforePatch?.call(room, state as never);
+      if (result instanceof Promise) result.catch((error: unknown) => guard.threw(room, "onBeforePatch", error));
+    } catch (error) {
+      guard.threw(room, "onBeforePatch", error);
+    }
+    if (hasUnsentChanges(room)) guard.changed(room);
+  });
+}
+
+function wrapTime(room: Room, guard: RoomGuard): void {
+  const { setTimestep, setFixedTimestep, broadcastPatch } = room;
+
+  const whileActing = <Argument>(work: (argument: Argument) => unknown) => {
+    return (argument: Argument): void => {
+      if (!guard.mayAct(room)) return;
+      try {
+        const result = work(argument);
+        if (result instanceof Promise) result.catch((error: unknown) => guard.threw(room, "tick", error));
+      } catch (error) {
+        guard.threw(room, "tick", error);
+      }
+    };
+  };
+
+  // setSimulationInterval calls setTimestep.
+  override(room, "setTimestep", (tick: ((deltaMs: number) => unknown) | undefined, everyMs?: number) =>
+    setTimestep.call(room, tick && whileActing(tick), everyMs),
+  );
+  override(room, "setFixedTimestep", (step: FixedTimestepCallback, ...rest: [number?, { subSteps?: number }?]) =>
+    setFixedTimestep.call(room, whileActing(step), ...rest),
+  );
+  override(room, "broadcastPatch", () => {
+    if (!guard.mayAct(room)) return false; // the changes stay, for the first patch after it may act again
+    try {
+      return broadcastPatch.call(room);
+    } catch (error) {
+      guard.threw(room, "broadcastPatch", error);
+      return false;
+    }
+  });
+
+  const { clock } = room;
+  const tickClock = clock.tick.bind(clock);
+  clock.tick = () => {
+    if (!guard.mayAct(room)) return;
+    try {
+      tickClock();
+    } catch (error) {
+      guard.threw(room, "timer", error);
+    }
+  };
+}
+
+function wrapMessages(room: Room, guard: RoomGuard): void {
+  const inside = internals(room);
+  const { _onMessage, checkReconnectionToken } = inside;
+
+  override(room, "_onMessage", (client: Client & ClientPrivate, bytes: Buffer) => {
+    if (!guard.mayAct(room)) {
+      guard.hold(room, client, bytes);
+      return;
+    }
+    try {
+      _onMessage.call(room, client, bytes);
+    } catch (error) {
+      guard.threw(room, "onMessage", error);
+    }
+  });
+
+  // The way back after a page was loaded again: over HTTP, with nothing but the token.
+  override(room, "checkReconnectionToken", (token: string) => {
+    const known = guard.resolveToken(room, undefined, token);
+    return known === undefined ? undefined : checkReconnectionToken.call(room, known);
+  });
+}

@@ -1,0 +1,35 @@
+// What a room's surroundings may do and hear: the seam between Colyseus's hooks (hosted-class.ts) and Ringside's
+// activations (actor/). Neither knows the other's inside.
+
+import type { Client, Room } from "@colyseus/core";
+
+export interface RoomGuard {
+  /** Opens a room: runs `authorsOnCreate`, before or after whatever makes the room durable or brings it back. */
+  open(room: Room, options: Record<string, unknown>, authorsOnCreate: (options: unknown) => Promise<void>): Promise<void>;
+  /** Whether the room may tick, hear its players and speak to them, at this moment. */
+  mayAct(room: Room): boolean;
+  /** The author's onJoin is about to run, or (`done`) has run; resolves when the seat is durable. */
+  joining(room: Room, client: Client): void;
+  joined(room: Room, client: Client, options: unknown): Promise<void>;
+  /**
+   * A player is back in a seat that was kept.
+   *
+   * @returns the options of their join when the restored state is older than it, and must hear of them by onJoin
+   */
+  reconnected(room: Room, client: Client): { readonly options: unknown } | undefined;
+  /** A player is gone for good. */
+  left(room: Room, sessionId: string): void;
+  /** The room's state is not what it was at the last patch. */
+  changed(room: Room): void;
+  /** A message came while the room may not act. */
+  hold(room: Room, client: Client, bytes: Buffer): void;
+  /** A frame could not be sent because the room may not speak; its mirror is no longer whole. */
+  missed(room: Room, client: Client): void;
+  /** Something the author wrote threw. The room goes on. */
+  threw(room: Room, where: string, error: unknown): void;
+  /** What a reconnection token is called inside the room; undefined when it opens no seat. */
+  resolveToken(room: Room, sessionId: string | undefined, token: string): string | undefined;
+}
+
+/** The option under which the room id travels from who chose it to who creates the room. Never reaches an author's hook. */
+export const ROOM_ID_OPTION = "ringside:roomId";

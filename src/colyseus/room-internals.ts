@@ -1,0 +1,68 @@
+// What Ringside reads and calls of a Colyseus room that is not public API, in one place.
+// Checked against core 0.18.17 by test/contract/colyseus-internals.test.ts.
+
+import type { EventEmitter } from "node:events";
+import type { Client, ClientPrivate, Deferred, Room } from "@colyseus/core";
+
+export interface RoomInternals {
+  readonly _events: EventEmitter;
+  _listing: {
+    roomId: string | undefined;
+    processId: string;
+    clients: number;
+    metadata: unknown;
+    private: boolean;
+    unlisted: boolean;
+    locked: boolean;
+  };
+  readonly _reservedSeats: Record<string, unknown>;
+  readonly _reservedSeatTimeouts: Record<string, NodeJS.Timeout>;
+  readonly _reconnections: Record<string, [sessionId: string, pending: Deferred<Client>]>;
+  readonly _serializer: { readonly encoder?: { readonly hasChanges: boolean; readonly hasUnreliableChanges: boolean } };
+  _simulationInterval: NodeJS.Timeout | undefined;
+  readonly _lockedExplicitly: boolean;
+  _onMessage(client: Client & ClientPrivate, bytes: Buffer): void;
+  _reserveSeat(sessionId: string, options: unknown, auth: unknown, seconds: number): Promise<boolean>;
+  checkReconnectionToken(token: string): string | undefined;
+}
+
+/** The same room, seen from inside. The cast is what this file is for; the contract test proves that it holds. */
+export function internals(room: Room): RoomInternals {
+  return room as unknown as RoomInternals;
+}
+
+/** Whether the room's state has changes that no patch has carried yet. */
+export function hasUnsentChanges(room: Room): boolean {
+  const encoder = internals(room)._serializer.encoder;
+  return encoder !== undefined && (encoder.hasChanges || encoder.hasUnreliableChanges);
+}
+
+/** Lets the room's clock go on as if no time had passed since its last tick, and `elapsedMs` in all. */
+export function setElapsed(room: Room, elapsedMs: number): void {
+  room.clock.currentTime = (room.clock as unknown as { now(): number }).now();
+  room.clock.deltaTime = 0;
+  room.clock.elapsedTime = elapsedMs;
+}
+
+/**
+ * Takes a room off this process without a word to anyone: no hook runs, no listing is touched, no client hears. For a
+ * room that lives on elsewhere.
+ */
+export function evict(room: Room): void {
+  const inside = internals(room);
+  // The row in the listing belongs to the next owner; Colyseus skips a listing without an id.
+  inside._listing.roomId = undefined;
+  // An own property hides the author's hook: the room is not disposed, only this activation of it ends.
+  Object.defineProperty(room, "onDispose", { value: undefined, configurable: true, writable: true });
+  for (const timeout of Object.values(inside._reservedSeatTimeouts)) clearTimeout(timeout);
+  for (const client of [...room.clients]) silence(client);
+  room.clients.length = 0;
+  inside._events.emit("dispose");
+}
+
+/** Stops a client's socket from calling into its room any more. */
+export function silence(client: Client): void {
+  const ref = client.ref as EventEmitter & { onleave?: (...args: unknown[]) => void };
+  ref.removeAllListeners("message");
+  if (ref.onleave !== undefined) ref.removeListener("close", ref.onleave);
+}

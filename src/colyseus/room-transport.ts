@@ -1,0 +1,121 @@
+// Colyseus's WebSocket transport without a port of its own: the gateway hands it the upgrades that are for rooms on this
+// node. Its HTTP server never listens either; the front door passes requests on to it.
+
+import http from "node:http";
+import type { Duplex } from "node:stream";
+import {
+  connectClientToRoom,
+  createAuthContext,
+  ErrorCode,
+  getMessageBytes,
+  matchMaker,
+  Protocol,
+  ServerError,
+} from "@colyseus/core";
+import { WebSocketTransport, type TransportOptions } from "@colyseus/ws-transport";
+import type { WebSocket } from "ws";
+import { ERRORS, hasCode, messageOf } from "../errors.ts";
+import { RoomClient } from "./room-client.ts";
+import type { RoomGuard } from "./room-guard.ts";
+
+/** What a player's WebSocket asks for, read from its URL. */
+export interface SeatRequest {
+  readonly roomId: string;
+  readonly sessionId: string;
+  readonly reconnectionToken: string | undefined;
+  readonly skipHandshake: boolean;
+  readonly authToken: string | null;
+}
+
+export class RoomTransport extends WebSocketTransport {
+  readonly #guard: RoomGuard;
+  readonly #onError: (error: unknown) => void;
+
+  constructor(guard: RoomGuard, options: TransportOptions, onError: (error: unknown) => void) {
+    super({ ...options, noServer: true });
+    this.#guard = guard;
+    this.#onError = onError;
+    this.server = http.createServer();
+    // Colyseus starts its pings when the server listens, which this one never does.
+    this.autoTerminateUnresponsiveClients(this.pingIntervalMS, this.pingMaxRetries);
+    this.pingInterval.unref();
+  }
+
+  /** Colyseus's server binds its routes when the transport listens; there is nothing else to do. */
+  override listen(_port: number, _hostname?: string, _backlog?: number, onListening?: () => void): this {
+    onListening?.();
+    return this;
+  }
+
+  override shutdown(): void {
+    clearInterval(this.pingInterval);
+    this.wss.close();
+  }
+
+  /** How many players' sockets end here. */
+  get socketCount(): number {
+    return this.wss.clients.size;
+  }
+
+  /** Completes an upgrade only to tell the player, in the protocol's own way, that there is nothing for them here. */
+  decline(request: http.IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.wss.handleUpgrade(request, socket, head, (webSocket) => {
+      webSocket.on("error", this.#onError);
+      refuse(webSocket, ERRORS.ROOM_GONE.close, ERRORS.ROOM_GONE.text);
+    });
+  }
+
+  /** Completes a player's upgrade and leads them to their seat. */
+  accept(request: http.IncomingMessage, socket: Duplex, head: Buffer, seat: SeatRequest): void {
+    this.wss.handleUpgrade(request, socket, head, (webSocket) => {
+      void this.#seat(webSocket, request, seat);
+    });
+  }
+
+  async #seat(socket: WebSocket & { pingCount?: number }, request: http.IncomingMessage, seat: SeatRequest): Promise<void> {
+    socket.on("error", this.#onError);
+    socket.on("pong", () => (socket.pingCount = 0));
+    socket.pingCount = 0;
+
+    const room = matchMaker.getLocalRoomById(seat.roomId);
+    if (room === undefined) {
+      socket.close(ERRORS.ROOM_MOVING.close, ERRORS.ROOM_MOVING.text);
+      return;
+    }
+    const token = seat.reconnectionToken;
+    const known = token === undefined ? undefined : this.#guard.resolveToken(room, seat.sessionId, token);
+    if (token !== undefined && known === undefined) {
+      refuse(socket, ERRORS.SEAT_UNKNOWN.close, "seat reservation expired.");
+      return;
+    }
+    const client = new RoomClient(seat.sessionId, socket, room, this.#guard, token);
+    const context = createAuthContext({
+      headers: request.headers as Record<string, string | undefined>,
+      token: seat.authToken,
+      remoteAddress: request.socket.remoteAddress ?? "",
+    });
+    try {
+      await connectClientToRoom(room, client, context, {
+        ...(known === undefined ? {} : { reconnectionToken: known }),
+        skipHandshake: seat.skipHandshake,
+      });
+    } catch (error) {
+      if (!(error instanceof ServerError)) this.#onError(error);
+      const code = retryCode(error) ?? ERRORS.SEAT_UNKNOWN.close;
+      refuse(socket, code, messageOf(error), (error as { code?: unknown }).code);
+    }
+  }
+}
+
+/** The close code for a failure that is ours and will pass; undefined when the player is truly refused. */
+function retryCode(error: unknown): number | undefined {
+  const mayPass = ["LEASE_LOST", "STALE_EPOCH", "POSTGRES_UNREACHABLE", "ROOM_MOVING"] as const;
+  return mayPass.some((code) => hasCode(error, code)) ? ERRORS.LEASE_LOST.close : undefined;
+}
+
+/** Colyseus's own way of refusing: an error message, then the close. */
+function refuse(socket: WebSocket, closeCode: number, text: string, errorCode?: unknown): void {
+  const code = typeof errorCode === "number" ? errorCode : ErrorCode.MATCHMAKE_EXPIRED;
+  const reason = text.slice(0, 100); // a close frame holds 123 bytes at most
+  socket.send(getMessageBytes[Protocol.ERROR](code, text), { binary: true }, () => socket.close(closeCode, reason));
+}

@@ -1,0 +1,315 @@
+// One node: builds every part in order, and takes them down in reverse. This is where parts meet; there are no
+// singletons (but for Colyseus's matchmaker, which colyseus/ hides) and nothing happens at import.
+
+import { randomUUID } from "node:crypto";
+import type { Server } from "node:http";
+import { RoomHost } from "./actor/room-host.ts";
+import { Seats } from "./actor/seats.ts";
+import type { Activation } from "./actor/activation.ts";
+import { EventLog } from "./audit/event-log.ts";
+import { Checkpointer } from "./checkpoint/checkpointer.ts";
+import { CheckpointStore } from "./checkpoint/store.ts";
+import { Colyseus, type GameOptions } from "./colyseus/server.ts";
+import type { Config } from "./config.ts";
+import { messageOf, RingsideError, type ErrorCode } from "./errors.ts";
+import type { EventBus } from "./events.ts";
+import { createInternalServer } from "./gateway/internal-server.ts";
+import { createPublicServer } from "./gateway/public-server.ts";
+import { Relay } from "./gateway/relay.ts";
+import { Router } from "./gateway/route.ts";
+import type { Incarnation, RoomId } from "./ids.ts";
+import { Heartbeat } from "./membership/heartbeat.ts";
+import { PeerLinks } from "./membership/peer-links.ts";
+import { departed } from "./membership/view.ts";
+import { Watcher } from "./membership/watcher.ts";
+import { reportCluster, reportOwnRooms, ROOMS_PATH } from "./ops/cluster-report.ts";
+import { createManagementServer } from "./ops/management-server.ts";
+import { Directory, newRoomId } from "./ownership/directory.ts";
+import { Lease } from "./ownership/lease.ts";
+import { Ring } from "./placement/ring.ts";
+import { migrate } from "./postgres/migrate.ts";
+import { openPool } from "./postgres/pool.ts";
+import { Database, readStatements } from "./postgres/query.ts";
+import { drainRooms } from "./recovery/drain-node.ts";
+import { Recovery } from "./recovery/recovery.ts";
+import { connectRedis } from "./redis/connect.ts";
+import type { Clock } from "./runtime/clock.ts";
+import { listen } from "./runtime/listen.ts";
+import { repeat } from "./runtime/repeat.ts";
+
+/** How long a request to a room waits for the room to be open somewhere; Colyseus itself gives it 2 s. */
+const ROOM_REQUEST_HOLD_MS = 1_500;
+const REPAIR_LISTING_EVERY_MS = 2_000;
+const PRUNE_EVERY_MS = 60_000;
+
+/** What a node needs of the world around it. */
+export interface Outside {
+  readonly clock: Clock;
+  readonly events: EventBus;
+  /** Reports what went wrong without being anybody's to handle. */
+  readonly onError: (error: unknown) => void;
+  /** Others have marked this incarnation down. The process must end at once: it may neither speak nor write. */
+  readonly onFenced: () => void;
+}
+
+export interface RunningNode {
+  readonly incarnation: Incarnation;
+  readonly publicPort: number;
+  readonly internalPort: number;
+  readonly managementPort: number;
+  /** Leaves on purpose: moves the rooms, says goodbye, closes everything. May be called twice. */
+  stop(): Promise<void>;
+}
+
+/** @throws RingsideError with what is wrong and what to do; PortBusy; nothing is left open then */
+export async function startNode(config: Config, game: GameOptions, outside: Outside): Promise<RunningNode> {
+  const { clock, events, onError } = outside;
+  const startedMs = clock.monotonicMs();
+  const incarnation = randomUUID() as Incarnation;
+  const closing: (() => Promise<unknown> | void)[] = [];
+  const close = async (): Promise<void> => {
+    for (let step = closing.pop(); step !== undefined; step = closing.pop()) {
+      // One part that fails to close must not keep the others open.
+      await Promise.resolve(step()).catch(onError);
+    }
+  };
+
+  try {
+    // ---- stores ----
+    await migrate(config);
+    const statements = readStatements();
+    const pool = openPool(config, config.postgresConnectionsMax, "rooms");
+    closing.push(() => pool.end());
+    const leasePool = openPool(config, 1, "lease");
+    closing.push(() => leasePool.end());
+    const database = new Database(pool, statements);
+    const leaseDatabase = new Database(leasePool, statements);
+    const redis = await connectRedis(config, clock, events);
+    closing.push(() => redis.disconnect());
+
+    // ---- membership and ownership ----
+    const lease = new Lease(clock, config.leaseMs, config.leaseMarginMs);
+    const directory = new Directory(database, incarnation);
+    let ring = new Ring({ version: 0, members: [] });
+    let state: "starting" | "ready" | "draining" = "starting";
+
+    // ---- rooms ----
+    const seats = new Seats(database, incarnation);
+    const host = new RoomHost({ config, clock, events, lease, directory, seats });
+    const store = new CheckpointStore(database, incarnation, config.checkpointGenerations);
+    const checkpointer = new Checkpointer<Activation>({
+      config,
+      clock,
+      events,
+      store,
+      activations: () => host.activations.values(),
+      mayAct: () => lease.isHeld,
+      onRefused: (activation) => host.letGo(activation, "fenced"),
+    });
+    const recovery = new Recovery({
+      config,
+      clock,
+      events,
+      lease,
+      directory,
+      host,
+      ring: () => ring,
+      isSelf: (other) => other === incarnation,
+    });
+    const isHere = (roomId: RoomId): boolean => host.activations.get(roomId)?.isActive === true;
+    const activate = (roomId: RoomId): Promise<unknown> => recovery.activate(roomId, "demand");
+
+    // ---- Colyseus ----
+    const colyseus = new Colyseus({
+      game,
+      guard: host,
+      redis,
+      keyPrefix: config.keyPrefix,
+      place: () => {
+        const roomId = newRoomId();
+        const member = ring.memberFor(roomId);
+        if (member === undefined) throw new RingsideError("NODE_NOT_READY", { why: "no node takes new rooms" });
+        return { roomId, processId: member.processId };
+      },
+      untilActive: (roomId) => untilActive(roomId),
+      onError,
+    });
+    closing.push(() => colyseus.stop());
+
+    // ---- gateway ----
+    const relay = new Relay(config.clusterKey);
+    const router = new Router({
+      config,
+      clock,
+      self: incarnation,
+      lease,
+      directory,
+      transport: colyseus.transport,
+      relay,
+      view: () => heartbeat.view,
+      ring: () => ring,
+      isHere,
+      activate,
+    });
+
+    /** Waits until some node has the room open, so that a request to it is not sent to nobody. */
+    const untilActive = async (roomId: RoomId): Promise<void> => {
+      const endsMs = clock.monotonicMs() + ROOM_REQUEST_HOLD_MS;
+      while (clock.monotonicMs() < endsMs) {
+        const where = await router.locate(roomId).catch(() => undefined);
+        if (where === undefined || where.at === "here") return;
+        if (where.at === "gone") {
+          await colyseus.listing.remove(roomId); // a ghost: listed, but no more
+          return;
+        }
+        if (where.at === "claim") await activate(roomId).catch(onError);
+        else if (where.at === "peer" && (await directory.locate(roomId))?.isOwned === true) return;
+        await clock.sleep(25);
+      }
+    };
+
+    const closedFor = (): ErrorCode | undefined =>
+      state === "starting" ? "NODE_NOT_READY" : state === "draining" ? "DRAINING" : undefined;
+    const ownRooms = (): ReturnType<typeof reportOwnRooms> =>
+      reportOwnRooms(host.activations.values(), lease.isHeld, clock.monotonicMs());
+    const publicServer = createPublicServer({ transport: colyseus.transport, router, closedFor });
+    const internalServer = createInternalServer({
+      clusterKey: config.clusterKey,
+      self: incarnation,
+      router: () => (state === "starting" ? undefined : router),
+      answers: { [ROOMS_PATH]: ownRooms },
+    });
+    const report = { config, clock, database, self: incarnation, view: () => heartbeat.view, ownRooms };
+    const managementServer = createManagementServer({
+      readiness: () => ({ isReady: state === "ready" && lease.isHeld, why: lease.isHeld ? state : "without a lease" }),
+      report: () => reportCluster(report),
+    });
+
+    // The internal port is opened before the node is entered: a peer that finds it refusing takes the node for dead.
+    const internalPort = await listen(internalServer, config.internalPort, config.bindHost);
+    closing.push(() => closeServer(internalServer));
+    const managementPort = await listen(managementServer, config.managementPort, config.managementHost);
+    closing.push(() => closeServer(managementServer));
+    const publicPort = await listen(publicServer, config.publicPort, config.bindHost);
+    closing.push(() => closeServer(publicServer));
+    closing.push(() => relay.stop());
+    events.emit("node:started", { incarnation, publicPort, internalPort, managementPort });
+
+    await colyseus.start();
+
+    // ---- arrival ----
+    const peers = new PeerLinks({
+      config,
+      clock,
+      events,
+      database,
+      incarnation,
+      onMarked: () => heartbeat.hurry(),
+    });
+    closing.push(() => peers.stop());
+    const heartbeat = new Heartbeat({
+      config,
+      clock,
+      events,
+      database: leaseDatabase,
+      lease,
+      incarnation,
+      onView: (view, before) => {
+        ring = new Ring(view);
+        relay.follow(view);
+        peers.follow(view);
+        router.viewChanged();
+        if (departed(before, view).length > 0 || before.version === 0) recovery.hurry();
+      },
+      onResumed: () => host.resume(),
+      roomCount: () => host.activations.size,
+      onFenced: (why) => {
+        lease.revoke();
+        events.emit("node:fenced", { incarnation, why });
+        outside.onFenced();
+      },
+    });
+    await database.run("register-node", [
+      incarnation,
+      config.nodeId,
+      colyseus.processId,
+      config.advertiseHost,
+      process.pid,
+      publicPort,
+      internalPort,
+      managementPort,
+      config.leaseMs,
+    ]);
+    await heartbeat.start();
+    closing.push(() => heartbeat.stop());
+    const watcher = new Watcher(config, clock, (hint) => {
+      if (hint === "node") heartbeat.hurry();
+      else recovery.hurry();
+    });
+    watcher.start();
+    closing.push(() => watcher.stop());
+
+    // ---- work ----
+    const eventLog = new EventLog(database, clock, events, config.nodeId);
+    eventLog.start(onError);
+    closing.push(() => eventLog.stop());
+    checkpointer.start();
+    closing.push(() => checkpointer.stop());
+    recovery.start();
+    closing.push(() => recovery.stop());
+    const chores = new AbortController();
+    const relist = repeat(
+      clock,
+      REPAIR_LISTING_EVERY_MS,
+      chores.signal,
+      () => colyseus.repairListing([...host.activations.values()].map(({ room }) => room)),
+      () => {}, // Redis is away, which its connection tells; the next round repairs what is missing
+    );
+    const prune = repeat(
+      clock,
+      PRUNE_EVERY_MS,
+      chores.signal,
+      async () => void (await database.run("prune", [config.eventsKept])),
+      () => {}, // Postgres is away, which the heartbeat tells
+    );
+    closing.push(() => {
+      chores.abort();
+      return Promise.all([relist, prune]);
+    });
+
+    state = "ready";
+    events.emit("node:ready", { incarnation, readyMs: Math.round(clock.monotonicMs() - startedMs) });
+
+    const leave = async (): Promise<void> => {
+      const drainStartedMs = clock.monotonicMs();
+      state = "draining";
+      events.emit("node:draining", { incarnation, rooms: host.activations.size });
+      host.refuseNewRooms();
+      await database.run("set-draining", [incarnation]).catch(onError);
+      heartbeat.hurry();
+      await recovery.stop();
+      const { moved, left } = await drainRooms({ config, clock, events, host, checkpointer, directory });
+      await seats.idle();
+      events.emit("node:drained", { incarnation, moved, left, drainMs: Math.round(clock.monotonicMs() - drainStartedMs) });
+      await eventLog.stop();
+      // The last word, before the internal port closes: nobody needs to find out that this node is gone.
+      await database.run("leave", [incarnation]).catch((error: unknown) => onError(messageOf(error)));
+      lease.revoke();
+      await close();
+      events.emit("node:stopped", { incarnation });
+    };
+    let leaving: Promise<void> | undefined;
+    return { incarnation, publicPort, internalPort, managementPort, stop: () => (leaving ??= leave()) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Closes a server and cuts what is still connected; its users have been told, or will find out. */
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

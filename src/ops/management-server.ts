@@ -1,0 +1,38 @@
+// The management port: health for orchestrators, the whole cluster for people and programs. Read only.
+
+import http from "node:http";
+import { messageOf } from "../errors.ts";
+import type { ClusterReport } from "./cluster-report.ts";
+
+export interface ManagementParts {
+  /** Whether the event loop turns: an answer at all is the answer. */
+  readonly readiness: () => { readonly isReady: boolean; readonly why: string };
+  readonly report: () => Promise<ClusterReport>;
+}
+
+export function createManagementServer({ readiness, report }: ManagementParts): http.Server {
+  const server = http.createServer({ requestTimeout: 10_000, headersTimeout: 5_000 });
+  server.on("request", (request, response) => {
+    const send = (status: number, body: unknown): void => {
+      response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
+      response.end(JSON.stringify(body));
+    };
+    const path = (request.url ?? "").split("?")[0];
+    if (request.method !== "GET") {
+      send(405, { error: "only GET is answered here" });
+    } else if (path === "/livez") {
+      send(200, { live: true });
+    } else if (path === "/readyz") {
+      const { isReady, why } = readiness();
+      send(isReady ? 200 : 503, { ready: isReady, why });
+    } else if (path === "/api/cluster") {
+      report().then(
+        (cluster) => send(200, cluster),
+        (error: unknown) => send(503, { error: `the cluster cannot be read: ${messageOf(error)}` }),
+      );
+    } else {
+      send(404, { error: "try /api/cluster, /livez or /readyz" });
+    }
+  });
+  return server;
+}

@@ -1,0 +1,161 @@
+// Who owns a room, and at which epoch: the calls on Postgres that decide it. The rule of each stands in its statement
+// (queries/), where it cannot race with the write; here the rows are given their types.
+
+import { createHash, randomBytes } from "node:crypto";
+import type { Epoch, Incarnation, NodeId, RoomId, SessionId } from "../ids.ts";
+import type { Database } from "../postgres/query.ts";
+
+/** A seat as it was stored. The token itself is nowhere: only its hash. */
+export interface StoredSeat {
+  readonly sessionId: SessionId;
+  /** SHA-256 of the reconnection token, in hex. */
+  readonly tokenHash: string;
+  readonly options: unknown;
+  readonly auth: unknown;
+}
+
+export interface StoredCheckpoint {
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+  /** How old it was when it was read, by Postgres's clock. */
+  readonly ageMs: number;
+}
+
+export interface ClaimedRoom {
+  readonly roomId: RoomId;
+  readonly name: string;
+  readonly options: Record<string, unknown>;
+  readonly epoch: Epoch;
+  readonly fromNodeId: NodeId | null;
+  readonly fromEpoch: Epoch;
+  /** The newest one; undefined when the room was never saved. */
+  readonly checkpoint: StoredCheckpoint | undefined;
+  readonly seats: readonly StoredSeat[];
+}
+
+export interface Ownership {
+  readonly epoch: Epoch;
+  readonly owner: Incarnation | null;
+  /** Whether `owner` is a node that counts. */
+  readonly isOwned: boolean;
+  readonly isQuarantined: boolean;
+}
+
+interface SavedRow {
+  seq: number | null;
+  snapshot: Buffer;
+  age_ms: number;
+}
+
+export class Directory {
+  readonly #database: Database;
+  readonly #self: Incarnation;
+
+  constructor(database: Database, self: Incarnation) {
+    this.#database = database;
+    this.#self = self;
+  }
+
+  /** Enters a new room. @returns its first epoch; undefined when the id is in use, or this node may own nothing */
+  async create(roomId: RoomId, name: string, options: unknown): Promise<Epoch | undefined> {
+    const values = [roomId, name, JSON.stringify(options), this.#self];
+    return (await this.#database.run<{ epoch: Epoch }>("create-room", values))[0]?.epoch;
+  }
+
+  /**
+   * Takes those of `roomIds` that nobody who counts owns. Exactly one of any number of claimants gets a room.
+   *
+   * @returns the rooms that are now this node's, with what they need to open
+   */
+  async claim(roomIds: readonly RoomId[]): Promise<ClaimedRoom[]> {
+    interface Claim {
+      room_id: RoomId;
+      name: string;
+      options: Record<string, unknown> | null;
+      epoch: Epoch;
+      from_node: NodeId | null;
+      from_epoch: Epoch;
+    }
+    const claims = await this.#database.run<Claim>("claim-rooms", [roomIds, this.#self]);
+    if (claims.length === 0) return [];
+    type Saved = SavedRow & { room_id: RoomId; seats: StoredSeat[] };
+    const taken = claims.map((claim) => claim.room_id);
+    const saved = new Map(
+      (await this.#database.run<Saved>("read-rooms", [taken])).map((row) => [row.room_id, row]),
+    );
+    return claims.map((claim) => ({
+      roomId: claim.room_id,
+      name: claim.name,
+      options: claim.options ?? {},
+      epoch: claim.epoch,
+      fromNodeId: claim.from_node,
+      fromEpoch: claim.from_epoch,
+      checkpoint: toCheckpoint(saved.get(claim.room_id)),
+      seats: saved.get(claim.room_id)?.seats ?? [],
+    }));
+  }
+
+  /** The newest checkpoint before `seq`, for when that one cannot be read. */
+  async readOlder(roomId: RoomId, seq: number): Promise<StoredCheckpoint | undefined> {
+    return toCheckpoint((await this.#database.run<SavedRow>("older-checkpoint", [roomId, seq]))[0]);
+  }
+
+  /** Who owns a room; undefined when there is none of this id. */
+  async locate(roomId: RoomId): Promise<Ownership | undefined> {
+    const rows = await this.#database.run<{
+      epoch: Epoch;
+      owner: Incarnation | null;
+      owned: boolean;
+      quarantined: boolean;
+    }>("locate-room", [roomId]);
+    const row = rows[0];
+    return row && { epoch: row.epoch, owner: row.owner, isOwned: row.owned, isQuarantined: row.quarantined };
+  }
+
+  /** Rooms that nobody who counts owns, those with players first. */
+  async readUnowned(atMost: number): Promise<RoomId[]> {
+    const rows = await this.#database.run<{ room_id: RoomId }>("unowned-rooms", [atMost]);
+    return rows.map((row) => row.room_id);
+  }
+
+  /** Rooms that are this node's on paper, other than those it holds. */
+  async readOrphaned(held: readonly RoomId[]): Promise<RoomId[]> {
+    const rows = await this.#database.run<{ room_id: RoomId }>("orphaned-rooms", [this.#self, held]);
+    return rows.map((row) => row.room_id);
+  }
+
+  /** Gives a room up for another node. @returns false when a newer activation exists */
+  async release(roomId: RoomId, epoch: Epoch): Promise<boolean> {
+    return (await this.#database.run("release-room", [roomId, epoch, this.#self])).length > 0;
+  }
+
+  /** Ends a room for good. @returns false when a newer activation exists */
+  async dispose(roomId: RoomId, epoch: Epoch): Promise<boolean> {
+    return (await this.#database.run("dispose-room", [roomId, epoch, this.#self])).length > 0;
+  }
+
+  /** Gives up a room that could not be opened; the last of `attemptsMax` times, it is locked away with the reason. */
+  async failedOpen(roomId: RoomId, epoch: Epoch, attemptsMax: number, reason: string): Promise<void> {
+    await this.#database.run("failed-open", [roomId, epoch, this.#self, attemptsMax, reason.slice(0, 1_000)]);
+  }
+}
+
+function toCheckpoint(row: SavedRow | undefined): StoredCheckpoint | undefined {
+  if (row === undefined || row.seq === null) return undefined;
+  return { seq: row.seq, bytes: row.snapshot, ageMs: row.age_ms };
+}
+
+/** A new room's id: 72 random bits, in the characters that Colyseus's URLs may hold. */
+export function newRoomId(): RoomId {
+  return randomBytes(9).toString("base64url") as RoomId;
+}
+
+/** A new reconnection token: 128 random bits. */
+export function newToken(): string {
+  return randomBytes(16).toString("base64url");
+}
+
+/** What is stored of a reconnection token, in hex. */
+export function hashToken(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
+}

@@ -1,0 +1,68 @@
+// Leaving on purpose: every room is frozen, saved and released, and its players are sent after it. Nothing is lost.
+// Each step has a deadline, so that one stuck room cannot hold up the rest; a room that could not be saved keeps its last
+// checkpoint and is released all the same, and the events say so.
+
+import type { Activation } from "../actor/activation.ts";
+import type { RoomHost } from "../actor/room-host.ts";
+import type { Checkpointer } from "../checkpoint/checkpointer.ts";
+import type { Config } from "../config.ts";
+import { messageOf } from "../errors.ts";
+import type { EventBus } from "../events.ts";
+import type { Directory } from "../ownership/directory.ts";
+import type { Clock } from "../runtime/clock.ts";
+
+/** Rooms that are moved at the same time. */
+const MOVES_AT_ONCE = 8;
+
+export interface DrainParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly events: EventBus;
+  readonly host: RoomHost;
+  readonly checkpointer: Checkpointer<Activation>;
+  readonly directory: Directory;
+}
+
+export interface Drained {
+  readonly moved: number;
+  /** Rooms that could not be saved or released before the time was up. */
+  readonly left: number;
+}
+
+/** Moves every room off this node; new ones must already be refused. */
+export async function drainRooms(parts: DrainParts): Promise<Drained> {
+  const { clock, config, host } = parts;
+  const endsMs = clock.monotonicMs() + config.drainMs;
+  // The fullest first: theirs is the longest wait.
+  const queue = [...host.activations.values()].sort((a, b) => b.players - a.players);
+  let moved = 0;
+  let left = 0;
+  const work = async (): Promise<void> => {
+    for (let activation = queue.shift(); activation !== undefined; activation = queue.shift()) {
+      if (clock.monotonicMs() < endsMs && (await moveAway(parts, activation))) moved += 1;
+      else left += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: MOVES_AT_ONCE }, work));
+  return { moved, left };
+}
+
+/** @returns false when its last changes could not be saved, or the room could not be released */
+async function moveAway(parts: DrainParts, activation: Activation): Promise<boolean> {
+  const { checkpointer, clock, directory, events, host } = parts;
+  if (activation.phase.name !== "active") return true; // it has ended meanwhile
+  const { roomId, epoch } = activation;
+  const startedMs = clock.monotonicMs();
+  host.freeze(activation);
+  let isSaved = false;
+  try {
+    isSaved = await checkpointer.saveNow(activation);
+  } catch (error) {
+    events.emit("checkpoint:failed", { rooms: 1, error: messageOf(error) });
+  }
+  // Gone from here before anybody else may take it; a failed release leaves it to be claimed when this node is down.
+  host.letGo(activation, "moved");
+  const isReleased = await directory.release(roomId, epoch).catch(() => false);
+  events.emit("room:moved", { roomId, epoch, moveMs: Math.round(clock.monotonicMs() - startedMs) });
+  return isSaved && isReleased;
+}

@@ -1,0 +1,166 @@
+// Brings rooms that nobody owns back to life on this node: those that the ring gives to it, the fullest first, and any
+// that a player is asking for right now. A room is opened once, however many ask (single flight).
+//
+// It is told when something may have changed, and looks by itself every second: nothing here depends on being told.
+
+import type { Activation } from "../actor/activation.ts";
+import type { OpenReason, RoomHost } from "../actor/room-host.ts";
+import type { Config } from "../config.ts";
+import { messageOf } from "../errors.ts";
+import type { EventBus } from "../events.ts";
+import type { RoomId } from "../ids.ts";
+import type { ClaimedRoom, Directory } from "../ownership/directory.ts";
+import type { Lease } from "../ownership/lease.ts";
+import type { Ring } from "../placement/ring.ts";
+import type { Clock } from "../runtime/clock.ts";
+
+/** How often it looks by itself, in ms. */
+const LOOK_EVERY_MS = 1_000;
+/** Rooms that one claim takes at most, and that one look considers. */
+const CLAIM_MAX = 64;
+const LOOK_MAX = 1_000;
+/** A room that cannot be opened this many times is locked away with the reason. */
+const OPEN_ATTEMPTS_MAX = 3;
+
+export interface RecoveryParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly events: EventBus;
+  readonly lease: Lease;
+  readonly directory: Directory;
+  readonly host: RoomHost;
+  /** Whether a ring of the newest view gives this room to this node. */
+  readonly ring: () => Ring;
+  readonly isSelf: (incarnation: string) => boolean;
+}
+
+export class Recovery {
+  readonly #parts: RecoveryParts;
+  readonly #opening = new Map<RoomId, Promise<Activation | undefined>>();
+  readonly #stopping = new AbortController();
+  #look: Promise<void> | undefined;
+  #lookAgain = false;
+  #loop: Promise<void> | undefined;
+  #looks = 0;
+
+  constructor(parts: RecoveryParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+    await this.#look;
+    await Promise.allSettled(this.#opening.values());
+  }
+
+  /** Something may have changed: looks now, or once more when a look is under way. */
+  hurry(): void {
+    if (this.#stopping.signal.aborted) return;
+    if (this.#look !== undefined) {
+      this.#lookAgain = true;
+      return;
+    }
+    this.#look = this.#lookUntilQuiet().finally(() => (this.#look = undefined));
+  }
+
+  /**
+   * The room, opened here if nobody who counts owns it.
+   *
+   * @returns undefined when another node has it, when it does not exist, or when it could not be opened
+   */
+  async activate(roomId: RoomId, why: OpenReason): Promise<Activation | undefined> {
+    const here = this.#parts.host.activations.get(roomId);
+    if (here !== undefined) return here;
+    const underWay = this.#opening.get(roomId);
+    if (underWay !== undefined) return underWay;
+    if (this.#stopping.signal.aborted || !this.#parts.lease.isHeld) return undefined;
+    const opening = this.#claimOne(roomId, why).finally(() => this.#opening.delete(roomId));
+    this.#opening.set(roomId, opening);
+    return opening;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      this.hurry();
+      await this.#look;
+      await this.#parts.clock.sleep(LOOK_EVERY_MS, this.#stopping.signal).catch(() => {});
+    }
+  }
+
+  async #lookUntilQuiet(): Promise<void> {
+    do {
+      this.#lookAgain = false;
+      try {
+        await this.#lookOnce();
+      } catch {
+        return; // Postgres is away; the heartbeat says so, and the next look comes by itself
+      }
+    } while (this.#lookAgain && !this.#stopping.signal.aborted);
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { directory, lease, host } = this.#parts;
+    if (!lease.isHeld) return;
+    const mine = (await directory.readUnowned(LOOK_MAX)).filter((roomId) => this.#isMine(roomId));
+    // Lost answers are rare, so the question is too.
+    if (this.#looks++ % 5 === 0) mine.push(...(await directory.readOrphaned([...host.activations.keys()])));
+    const wanted = mine.filter((roomId) => !this.#opening.has(roomId) && !host.activations.has(roomId));
+    for (let from = 0; from < wanted.length && lease.isHeld; from += CLAIM_MAX) {
+      await this.#claimMany(wanted.slice(from, from + CLAIM_MAX));
+    }
+  }
+
+  #isMine(roomId: RoomId): boolean {
+    const member = this.#parts.ring().memberFor(roomId);
+    return member !== undefined && this.#parts.isSelf(member.incarnation);
+  }
+
+  async #claimOne(roomId: RoomId, why: OpenReason): Promise<Activation | undefined> {
+    const [claimed] = await this.#parts.directory.claim([roomId]);
+    return claimed && this.#open(claimed, why);
+  }
+
+  /** One statement claims many; they are then opened a few at a time, so that the rooms already here keep their ticks. */
+  async #claimMany(roomIds: readonly RoomId[]): Promise<void> {
+    const claiming = this.#parts.directory.claim(roomIds);
+    const settled = new Map<RoomId, (activation: Activation | undefined) => void>();
+    for (const roomId of roomIds) {
+      const opening = new Promise<Activation | undefined>((resolve) => settled.set(roomId, resolve));
+      this.#opening.set(
+        roomId,
+        opening.finally(() => this.#opening.delete(roomId)),
+      );
+    }
+    try {
+      const queue = await claiming;
+      const open = async (): Promise<void> => {
+        for (let claimed = queue.shift(); claimed !== undefined; claimed = queue.shift()) {
+          settled.get(claimed.roomId)?.(await this.#open(claimed, "recovery"));
+        }
+      };
+      await Promise.all(Array.from({ length: this.#parts.config.restoresAtOnceMax }, open));
+    } finally {
+      for (const resolve of settled.values()) resolve(undefined); // those that others were faster to claim
+    }
+  }
+
+  /** Opens a room that is ours; if that fails, gives it up again, or locks it away when it has failed too often. */
+  async #open(claimed: ClaimedRoom, why: OpenReason): Promise<Activation | undefined> {
+    const { host, directory, events } = this.#parts;
+    const { roomId, epoch } = claimed;
+    try {
+      return await host.openClaimed(claimed, why);
+    } catch (error) {
+      events.emit("room:threw", { roomId, epoch, where: "open", error: messageOf(error) });
+      await directory.failedOpen(roomId, epoch, OPEN_ATTEMPTS_MAX, messageOf(error)).catch(() => {
+        // Still ours on paper: found as orphaned, and opened again.
+      });
+      return undefined;
+    }
+  }
+}
