@@ -1,13 +1,17 @@
 // The process: environment, signals, exit code, and nothing else.
 //
+//   node src/main.ts [game]     game: a module whose default export is made by defineCluster; rooms/index.ts if not given
+//
 // Exit codes, after sysexits.h where it has one: 0 left on purpose, 69 a server it needs cannot be reached, 70 a bug,
 // 75 fenced (start it again), 76 a port is in use, 78 the settings are wrong.
 
-import cluster from "../rooms/index.ts";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { readConfig, type Config } from "./config.ts";
 import { hasCode, messageOf, RingsideError } from "./errors.ts";
 import { EventBus } from "./events.ts";
 import { startNode, type RunningNode } from "./node.ts";
+import type { Cluster } from "./index.ts";
 import { colyseusLogger, logEvents, openLog } from "./ops/log.ts";
 import { systemClock } from "./runtime/clock.ts";
 import { PortBusy } from "./runtime/listen.ts";
@@ -56,6 +60,15 @@ process.on("uncaughtException", (error) => {
   process.exit(EXIT.bug);
 });
 
+async function loadGame(path: string | undefined): Promise<Cluster> {
+  const url = path === undefined ? new URL("../rooms/index.ts", import.meta.url) : pathToFileURL(resolve(path));
+  const module = (await import(url.href)) as { default?: Partial<Cluster> };
+  if (module.default?.game?.rooms === undefined) {
+    return fail(EXIT.badConfig, `${path ?? "rooms/index.ts"} must export what defineCluster returns as its default`);
+  }
+  return module.default as Cluster;
+}
+
 function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
@@ -82,7 +95,8 @@ process.on("SIGINT", () => stop("SIGINT"));
 process.on("disconnect", () => stop("the launcher is gone"));
 
 try {
-  node = await startNode(config, { ...cluster.game, logger: colyseusLogger(log) }, {
+  const { game } = await loadGame(process.argv[2]);
+  node = await startNode(config, { ...game, logger: colyseusLogger(log) }, {
     clock: systemClock,
     events,
     onError: (error) => log.warn({ error: describe(error) }, "something failed that others will make good"),

@@ -292,6 +292,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       await seats.idle();
       events.emit("node:drained", { incarnation, moved, left, drainMs: Math.round(clock.monotonicMs() - drainStartedMs) });
       await eventLog.stop();
+      await heartbeat.stop(); // it would find this incarnation gone, and take that for the word of others
       // The last word, before the internal port closes: nobody needs to find out that this node is gone.
       await database.run("leave", [incarnation]).catch((error: unknown) => onError(messageOf(error)));
       lease.revoke();

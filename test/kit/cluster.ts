@@ -1,0 +1,289 @@
+// A whole cluster for one test: real node processes behind a load balancer, on a database and a key prefix of their own.
+//
+//   await using cluster = await startCluster();
+//   const restored = cluster.events.next("room:restored");
+//   cluster.node("node-a").kill();
+//   await restored;
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Client } from "@colyseus/sdk";
+import pg from "pg";
+import { inject } from "vitest";
+import type { EventName, Events } from "../../src/events.ts";
+import type { ClusterReport, RoomReport } from "../../src/ops/cluster-report.ts";
+import { openFront, type Front } from "../../src/local/front.ts";
+import { watchNodes, type NodeWatch } from "../../src/local/watch-nodes.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { EventTap } from "./event-tap.ts";
+import type { StoreUrls } from "./stores.ts";
+
+export interface ClusterOptions {
+  /** How many nodes to begin with; 3 if not given. */
+  readonly nodes?: number;
+  /** The game's module, relative to this folder's parent; the arena and the duel if not given. */
+  readonly game?: string;
+  /** Settings for every node. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** The stores; the ones of the test run if not given. */
+  readonly stores?: StoreUrls;
+}
+
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+const TESTS = new URL("../", import.meta.url);
+
+export class TestNode {
+  readonly nodeId: string;
+  readonly process: ChildProcess;
+  readonly pid: number;
+  readonly exited: Promise<number | string>;
+  /** Everything on standard output and error that was not an event. */
+  readonly output: string[] = [];
+  incarnation = "";
+  publicPort = 0;
+  internalPort = 0;
+  managementPort = 0;
+  isDraining = false;
+  isFrozen = false;
+  hasExited = false;
+
+  constructor(nodeId: string, process: ChildProcess) {
+    this.nodeId = nodeId;
+    this.process = process;
+    this.pid = process.pid ?? -1;
+    this.exited = new Promise((resolve) => {
+      process.once("exit", (code, signal) => {
+        this.hasExited = true;
+        resolve(code ?? signal ?? "unknown");
+      });
+    });
+  }
+
+  /** SIGKILL. Resolves when the process is gone. */
+  async kill(): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.exited;
+  }
+
+  /** SIGSTOP: the process is there and does nothing. */
+  freeze(): void {
+    this.isFrozen = true;
+    this.process.kill("SIGSTOP");
+  }
+
+  /** SIGCONT. */
+  thaw(): void {
+    this.isFrozen = false;
+    this.process.kill("SIGCONT");
+  }
+
+  /** SIGTERM: leaves on purpose. Resolves with the exit code. */
+  async drain(): Promise<number | string> {
+    this.isDraining = true;
+    this.process.kill("SIGTERM");
+    return this.exited;
+  }
+}
+
+export class TestCluster implements AsyncDisposable {
+  readonly events = new EventTap();
+  readonly databaseUrl: string;
+  readonly #nodes = new Map<string, TestNode>();
+  readonly #everyProcess: TestNode[] = [];
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #game: string | undefined;
+  #front: Front | undefined;
+  #watch: NodeWatch | undefined;
+  readonly #database: string;
+  readonly #adminUrl: string;
+  #sql: pg.Client | undefined;
+
+  private constructor(options: ClusterOptions, stores: StoreUrls) {
+    const name = `test_${randomBytes(6).toString("hex")}`;
+    const url = new URL(stores.databaseUrl);
+    url.pathname = `/${name}`;
+    this.#adminUrl = stores.databaseUrl;
+    this.#database = name;
+    this.databaseUrl = url.href;
+    this.#game = options.game && fileURLToPath(new URL(options.game, TESTS));
+    this.#env = {
+      PATH: process.env["PATH"] ?? "",
+      DATABASE_URL: this.databaseUrl,
+      REDIS_URL: stores.redisUrl,
+      KEY_PREFIX: `${name}:`,
+      CLUSTER_KEY: randomBytes(16).toString("hex"),
+      BIND_HOST: "127.0.0.1",
+      PORT: "0",
+      INTERNAL_PORT: "0",
+      MANAGEMENT_PORT: "0",
+      LOG_LEVEL: "debug",
+      ...options.env,
+    };
+  }
+
+  static async start(options: ClusterOptions = {}): Promise<TestCluster> {
+    const stores = options.stores ?? { databaseUrl: inject("databaseUrl"), redisUrl: inject("redisUrl") };
+    const cluster = new TestCluster(options, stores);
+    await cluster.#withAdmin((sql) => sql.query(`CREATE DATABASE ${cluster.#database}`));
+    try {
+      await cluster.#open(options.nodes ?? 3);
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** Where players connect: a round-robin load balancer over the live nodes. */
+  get port(): number {
+    return this.#front?.port ?? 0;
+  }
+
+  /** The running processes, by name. */
+  get nodes(): TestNode[] {
+    return [...this.#nodes.values()].filter((node) => !node.hasExited);
+  }
+
+  node(nodeId: string): TestNode {
+    const node = this.#nodes.get(nodeId);
+    if (node === undefined) throw new Error(`there is no ${nodeId}`);
+    return node;
+  }
+
+  /** A stock SDK client, through the load balancer or straight to one node. */
+  client(node?: TestNode): Client {
+    return new Client(`ws://127.0.0.1:${node?.publicPort ?? this.port}`);
+  }
+
+  /** Starts a node and waits until it serves. A name that has exited may be used again. */
+  async add(nodeId: string): Promise<TestNode> {
+    const child = spawn(process.execPath, this.#game === undefined ? [MAIN] : [MAIN, this.#game], {
+      env: { ...this.#env, NODE_ID: nodeId },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const node = new TestNode(nodeId, child);
+    this.#nodes.set(nodeId, node);
+    this.#everyProcess.push(node);
+    child.once("exit", () => {
+      this.#watch?.markDead(node.pid);
+      this.#front?.cut(node.pid);
+    });
+    // stdout is a pipe: see `stdio` above.
+    createInterface({ input: child.stdout! }).on("line", (line) => this.#hear(node, line));
+    createInterface({ input: child.stderr! }).on("line", (line) => node.output.push(line));
+    const ready = this.events.next("node:ready", (_facts, from) => from === nodeId);
+    const failed = node.exited.then((code) => {
+      throw new Error(`${nodeId} ended with ${code}:\n${node.output.join("\n")}`);
+    });
+    await Promise.race([ready, failed]);
+    failed.catch(() => {}); // from here on its end is the test's affair
+    return node;
+  }
+
+  /** What GET /api/cluster says, asked of `node` or of any that runs. */
+  async report(node: TestNode | undefined = this.nodes.find((other) => !other.isFrozen)): Promise<ClusterReport> {
+    if (node === undefined) throw new Error("no node runs");
+    const response = await fetch(`http://127.0.0.1:${node.managementPort}/api/cluster`);
+    return (await response.json()) as ClusterReport;
+  }
+
+  /** A room's row of the report. */
+  async room(roomId: string, node?: TestNode): Promise<RoomReport> {
+    const row = (await this.report(node)).rooms.find((room) => room.roomId === roomId);
+    if (row === undefined) throw new Error(`there is no room ${roomId}`);
+    return row;
+  }
+
+  /** The process that owns a room now. */
+  async ownerOf(roomId: string): Promise<TestNode> {
+    const { nodeId } = await this.room(roomId);
+    if (nodeId === null) throw new Error(`nobody owns ${roomId}`);
+    return this.node(nodeId);
+  }
+
+  /** Rows of the cluster's own database. */
+  async sql<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    if (this.#sql === undefined) {
+      this.#sql = new pg.Client({ connectionString: this.databaseUrl, options: "-c search_path=ringside" });
+      this.#sql.on("error", () => {}); // told by the query that was running
+      await this.#sql.connect();
+    }
+    return (await this.#sql.query<Row>(text, [...values])).rows;
+  }
+
+  /** Waits for the checkpoint that holds everything the room's state holds now. */
+  async untilSaved(roomId: string): Promise<void> {
+    const { seq } = (await this.room(roomId)).checkpoint ?? { seq: 0 };
+    // The next one that begins after now: the one under way may have been encoded before.
+    while (((await this.room(roomId)).checkpoint?.seq ?? 0) < seq + 2) {
+      const { rpoMs } = await this.room(roomId);
+      if (rpoMs === 0) return;
+      await this.events.next("checkpoint:saved");
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#watch?.stop();
+    await this.#front?.stop();
+    for (const node of this.#everyProcess) if (!node.hasExited) node.process.kill("SIGKILL");
+    await Promise.all(this.#everyProcess.map((node) => node.exited));
+    await this.#sql?.end().catch(() => {}); // a test may have ended it by force
+    await this.#withAdmin((sql) => sql.query(`DROP DATABASE IF EXISTS ${this.#database} WITH (FORCE)`));
+  }
+
+  async #open(count: number): Promise<void> {
+    const backends = (): TestNode[] => this.nodes;
+    this.#watch = watchNodes({ clock: systemClock, backends, onGone: (pid) => this.#front?.cut(pid) });
+    this.#front = await openFront({
+      port: 0,
+      hosts: ["127.0.0.1"],
+      clock: systemClock,
+      backends,
+      healthOf: this.#watch.healthOf,
+    });
+    // The first one migrates; that they wait for each other is tested elsewhere, and costs time here.
+    const names = Array.from({ length: count }, (_, index) => `node-${"abcdefghi"[index]}`);
+    const views = names.map((nodeId) =>
+      this.events.next("view:changed", ({ nodes }, from) => from === nodeId && nodes.length === count),
+    );
+    await Promise.all(names.map((nodeId) => this.add(nodeId)));
+    await Promise.all(views);
+    // The load balancer finds its nodes by looking; it has no event for that.
+    while (!backends().every((node) => this.#watch?.healthOf(node) === "live")) await systemClock.sleep(10);
+  }
+
+  #hear(node: TestNode, line: string): void {
+    let fields: Record<string, unknown>;
+    try {
+      fields = JSON.parse(line) as Record<string, unknown>;
+    } catch {
+      node.output.push(line);
+      return;
+    }
+    const { event, time, level, nodeId: _nodeId, msg: _msg, ...facts } = fields;
+    if (typeof event !== "string") {
+      node.output.push(line);
+      return;
+    }
+    if (event === "node:started") {
+      Object.assign(node, facts); // incarnation and ports
+    }
+    if (level === "error") node.output.push(line);
+    // What a node prints of an event is the event: see ops/log.ts.
+    this.events.hear({ nodeId: node.nodeId, event: event as EventName, facts: facts as never as Events[EventName], at: Number(time) });
+  }
+
+  async #withAdmin(work: (sql: pg.Client) => Promise<unknown>): Promise<void> {
+    const sql = new pg.Client({ connectionString: this.#adminUrl });
+    await sql.connect();
+    try {
+      await work(sql);
+    } finally {
+      await sql.end();
+    }
+  }
+}
+
+export const startCluster = (options?: ClusterOptions): Promise<TestCluster> => TestCluster.start(options);

@@ -1,0 +1,30 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 },
+      },
+      {
+        test: {
+          name: "contract",
+          include: ["test/contract/**/*.test.ts"],
+          globalSetup: ["test/kit/global-setup.ts"],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "cluster",
+          include: ["test/cluster/**/*.test.ts", "test/browser/**/*.test.ts"],
+          globalSetup: ["test/kit/global-setup.ts"],
+          testTimeout: 90_000,
+          hookTimeout: 60_000,
+          // Each test runs several processes; two cores carry one such test at a time.
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
