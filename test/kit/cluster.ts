@@ -234,7 +234,8 @@ export class TestCluster implements AsyncDisposable {
   }
 
   async #open(count: number): Promise<void> {
-    const backends = (): TestNode[] => this.nodes;
+    // A node without ports yet would be found refusing, and so taken for dead.
+    const backends = (): TestNode[] => this.nodes.filter((node) => node.managementPort !== 0);
     this.#watch = watchNodes({ clock: systemClock, backends, onGone: (pid) => this.#front?.cut(pid) });
     this.#front = await openFront({
       port: 0,
