@@ -13,7 +13,13 @@ interface NumberRow {
 }
 
 export const NUMBERS = {
-  publicPort: { env: "PORT", fallback: 2567, min: 0, max: 65_535, why: "where players connect; 0 takes a free port" },
+  publicPort: {
+    env: "PORT",
+    fallback: 2567,
+    min: 0,
+    max: 65_535,
+    why: "where players connect; 0 takes a free port",
+  },
   internalPort: {
     env: "INTERNAL_PORT",
     fallback: 0,
@@ -28,8 +34,20 @@ export const NUMBERS = {
     max: 65_535,
     why: "GET /api/cluster, /livez, /readyz; -1 is PORT + 1000, 0 takes a free port",
   },
-  leaseMs: { env: "LEASE_MS", fallback: 3_000, min: 1_000, max: 60_000, why: "how long a silent node keeps its rooms" },
-  leaseRenewMs: { env: "LEASE_RENEW_MS", fallback: 500, min: 50, max: 10_000, why: "how often a node renews its lease" },
+  leaseMs: {
+    env: "LEASE_MS",
+    fallback: 3_000,
+    min: 1_000,
+    max: 60_000,
+    why: "how long a silent node keeps its rooms",
+  },
+  leaseRenewMs: {
+    env: "LEASE_RENEW_MS",
+    fallback: 500,
+    min: 50,
+    max: 10_000,
+    why: "how often a node renews its lease",
+  },
   leaseMarginMs: {
     env: "LEASE_MARGIN_MS",
     fallback: 250,
@@ -107,7 +125,13 @@ export const NUMBERS = {
     max: 10_000,
     why: "how long a broken peer's port may take to refuse before its silence is left to the lease",
   },
-  drainMs: { env: "DRAIN_MS", fallback: 20_000, min: 100, max: 600_000, why: "how long a leaving node may take in all" },
+  drainMs: {
+    env: "DRAIN_MS",
+    fallback: 20_000,
+    min: 100,
+    max: 600_000,
+    why: "how long a leaving node may take in all",
+  },
   storeMs: {
     env: "STORE_MS",
     fallback: 2_000,
@@ -147,19 +171,49 @@ interface TextRow {
 
 export const TEXTS = {
   nodeId: { env: ["NODE_ID"], fallback: undefined, why: "this node's stable name, letters, digits, - and _" },
-  databaseUrl: { env: ["DATABASE_URL"], fallback: undefined, secret: true, why: "postgres://… of the cluster's database" },
-  redisUrl: { env: ["REDIS_URL", "REDIS_URI"], fallback: undefined, secret: true, why: "redis://… of the cluster's Redis" },
+  databaseUrl: {
+    env: ["DATABASE_URL"],
+    fallback: undefined,
+    secret: true,
+    why: "postgres://… of the cluster's database",
+  },
+  redisUrl: {
+    env: ["REDIS_URL", "REDIS_URI"],
+    fallback: undefined,
+    secret: true,
+    why: "redis://… of the cluster's Redis",
+  },
   clusterKey: {
     env: ["CLUSTER_KEY"],
     fallback: undefined,
     secret: true,
     why: "at least 16 characters that all nodes share; opens the internal port",
   },
-  bindHost: { env: ["BIND_HOST"], fallback: "0.0.0.0", why: "the address the public and internal ports are bound to" },
-  managementHost: { env: ["MANAGEMENT_HOST"], fallback: "127.0.0.1", why: "the address the management port is bound to" },
-  advertiseHost: { env: ["ADVERTISE_HOST"], fallback: "127.0.0.1", why: "the address at which other nodes reach this one" },
-  keyPrefix: { env: ["KEY_PREFIX"], fallback: "ringside:", why: "what this cluster's Redis keys and channels begin with" },
-  schemaName: { env: ["DATABASE_SCHEMA"], fallback: "ringside", why: "the Postgres schema that holds Ringside's tables" },
+  bindHost: {
+    env: ["BIND_HOST"],
+    fallback: "0.0.0.0",
+    why: "the address the public and internal ports are bound to",
+  },
+  managementHost: {
+    env: ["MANAGEMENT_HOST"],
+    fallback: "127.0.0.1",
+    why: "the address the management port is bound to",
+  },
+  advertiseHost: {
+    env: ["ADVERTISE_HOST"],
+    fallback: "127.0.0.1",
+    why: "the address at which other nodes reach this one",
+  },
+  keyPrefix: {
+    env: ["KEY_PREFIX"],
+    fallback: "ringside:",
+    why: "what this cluster's Redis keys and channels begin with",
+  },
+  schemaName: {
+    env: ["DATABASE_SCHEMA"],
+    fallback: "ringside",
+    why: "the Postgres schema that holds Ringside's tables",
+  },
   logLevel: { env: ["LOG_LEVEL"], fallback: "info", why: "error, warn, info or debug" },
 } as const satisfies Record<string, TextRow>;
 
@@ -196,7 +250,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const texts = {} as Record<TextName, string>;
   for (const [name, row] of Object.entries(TEXTS) as [TextName, TextRow][]) {
     const value = row.env.map((key) => env[key]?.trim()).find((text) => text !== undefined && text !== "");
-    if (value === undefined && row.fallback === undefined) wrong.push(`${row.env[0]} is not set: ${row.why}`);
+    if (value === undefined && row.fallback === undefined)
+      wrong.push(`${row.env.join(" or ")} is not set: ${row.why}`);
     texts[name] = value ?? row.fallback ?? "";
   }
   if (texts.nodeId !== "" && !isName(texts.nodeId)) {

@@ -7,10 +7,21 @@ import type { Epoch, Incarnation, NodeId, RoomId, SessionId } from "./ids.ts";
 export type LossReason = "refused" | "replaced" | "lapsed" | "left";
 
 export interface Events {
-  "node:started": { incarnation: Incarnation; publicPort: number; internalPort: number; managementPort: number };
+  "node:started": {
+    incarnation: Incarnation;
+    publicPort: number;
+    internalPort: number;
+    managementPort: number;
+  };
   "node:ready": { incarnation: Incarnation; readyMs: number };
   /** This node saw that another is gone. `silentMs`: since it last renewed, by Postgres's clock. */
-  "node:lost": { lostNodeId: NodeId; lostIncarnation: Incarnation; reason: LossReason; silentMs: number; rooms: number };
+  "node:lost": {
+    lostNodeId: NodeId;
+    lostIncarnation: Incarnation;
+    reason: LossReason;
+    silentMs: number;
+    rooms: number;
+  };
   "node:fenced": { incarnation: Incarnation; why: string };
   "node:draining": { incarnation: Incarnation; rooms: number };
   "node:drained": { incarnation: Incarnation; moved: number; left: number; drainMs: number };

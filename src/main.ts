@@ -37,13 +37,20 @@ function read(): Config {
 /** Ends the process with one line that says what, why and how to mend it. */
 function failToStart(error: unknown): never {
   if (error instanceof PortBusy) {
-    return fail(EXIT.portBusy, `port ${error.port} is in use: stop whoever has it, or choose another with PORT`);
+    return fail(
+      EXIT.portBusy,
+      `port ${error.port} is in use: stop whoever has it, or choose another with PORT`,
+    );
   }
   if (hasCode(error, "POSTGRES_UNREACHABLE") || hasCode(error, "REDIS_UNREACHABLE")) {
     return fail(EXIT.unreachable, String(error.facts["hint"]));
   }
-  if (hasCode(error, "BAD_CONFIG")) return fail(EXIT.badConfig, (error.facts["wrong"] as string[]).join("; "));
-  return fail(EXIT.bug, `cannot start: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}`);
+  if (hasCode(error, "BAD_CONFIG"))
+    return fail(EXIT.badConfig, (error.facts["wrong"] as string[]).join("; "));
+  return fail(
+    EXIT.bug,
+    `cannot start: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}`,
+  );
 }
 
 const config = read();
@@ -61,10 +68,14 @@ process.on("uncaughtException", (error) => {
 });
 
 async function loadGame(path: string | undefined): Promise<Cluster> {
-  const url = path === undefined ? new URL("../rooms/index.ts", import.meta.url) : pathToFileURL(resolve(path));
+  const url =
+    path === undefined ? new URL("../rooms/index.ts", import.meta.url) : pathToFileURL(resolve(path));
   const module = (await import(url.href)) as { default?: Partial<Cluster> };
   if (module.default?.game?.rooms === undefined) {
-    return fail(EXIT.badConfig, `${path ?? "rooms/index.ts"} must export what defineCluster returns as its default`);
+    return fail(
+      EXIT.badConfig,
+      `${path ?? "rooms/index.ts"} must export what defineCluster returns as its default`,
+    );
   }
   return module.default as Cluster;
 }
@@ -80,7 +91,10 @@ function stop(why: string): void {
   if (isStopping) return;
   isStopping = true;
   log.info({ why }, "stopping");
-  setTimeout(() => fail(EXIT.bug, "could not leave in time; its rooms come back elsewhere"), config.drainMs + CLOSE_MS).unref();
+  setTimeout(
+    () => fail(EXIT.bug, "could not leave in time; its rooms come back elsewhere"),
+    config.drainMs + CLOSE_MS,
+  ).unref();
   void Promise.resolve(node?.stop()).then(
     () => process.exit(0),
     (error: unknown) => {
@@ -96,12 +110,16 @@ process.on("disconnect", () => stop("the launcher is gone"));
 
 try {
   const { game } = await loadGame(process.argv[2]);
-  node = await startNode(config, { ...game, logger: colyseusLogger(log) }, {
-    clock: systemClock,
-    events,
-    onError: (error) => log.warn({ error: describe(error) }, "something failed that others will make good"),
-    onFenced: () => process.exit(EXIT.fenced),
-  });
+  node = await startNode(
+    config,
+    { ...game, logger: colyseusLogger(log) },
+    {
+      clock: systemClock,
+      events,
+      onError: (error) => log.warn({ error: describe(error) }, "something failed that others will make good"),
+      onFenced: () => process.exit(EXIT.fenced),
+    },
+  );
   if (isStopping) await node.stop().finally(() => process.exit(0));
 } catch (error) {
   failToStart(error);

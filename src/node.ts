@@ -128,7 +128,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       place: () => {
         const roomId = newRoomId();
         const member = ring.memberFor(roomId);
-        if (member === undefined) throw new RingsideError("NODE_NOT_READY", { why: "no node takes new rooms" });
+        if (member === undefined)
+          throw new RingsideError("NODE_NOT_READY", { why: "no node takes new rooms" });
         return { roomId, processId: member.processId };
       },
       untilActive: (roomId) => untilActive(roomId),
@@ -181,7 +182,10 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     });
     const report = { config, clock, database, self: incarnation, view: () => heartbeat.view, ownRooms };
     const managementServer = createManagementServer({
-      readiness: () => ({ isReady: state === "ready" && lease.isHeld, why: lease.isHeld ? state : "without a lease" }),
+      readiness: () => ({
+        isReady: state === "ready" && lease.isHeld,
+        why: lease.isHeld ? state : "without a lease",
+      }),
       report: () => reportCluster(report),
     });
 
@@ -290,7 +294,12 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       await recovery.stop();
       const { moved, left } = await drainRooms({ config, clock, events, host, checkpointer, directory });
       await seats.idle();
-      events.emit("node:drained", { incarnation, moved, left, drainMs: Math.round(clock.monotonicMs() - drainStartedMs) });
+      events.emit("node:drained", {
+        incarnation,
+        moved,
+        left,
+        drainMs: Math.round(clock.monotonicMs() - drainStartedMs),
+      });
       await eventLog.stop();
       await heartbeat.stop(); // it would find this incarnation gone, and take that for the word of others
       // The last word, before the internal port closes: nobody needs to find out that this node is gone.

@@ -60,7 +60,14 @@ export class Players {
     activation.markChanged(this.#parts.clock.monotonicMs());
     const token = newToken();
     client.reconnectionToken = token;
-    const seat = { roomId, epoch, sessionId, tokenHash: hashToken(token), options, auth: client.auth as unknown };
+    const seat = {
+      roomId,
+      epoch,
+      sessionId,
+      tokenHash: hashToken(token),
+      options,
+      auth: client.auth as unknown,
+    };
     let isDurable: boolean;
     try {
       isDurable = await this.#parts.seats.save(seat);

@@ -19,7 +19,11 @@ export interface Readable {
  * @returns both undefined when the room was never saved
  * @throws RingsideError SNAPSHOT_UNREADABLE when none of them can; the room must not start empty
  */
-export async function readSnapshot(claimed: ClaimedRoom, directory: Directory, events: EventBus): Promise<Readable> {
+export async function readSnapshot(
+  claimed: ClaimedRoom,
+  directory: Directory,
+  events: EventBus,
+): Promise<Readable> {
   const { roomId, epoch } = claimed;
   let checkpoint = claimed.checkpoint;
   let failure: unknown;

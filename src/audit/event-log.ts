@@ -66,7 +66,9 @@ export class EventLog {
 
   start(onError: (error: string) => void): void {
     const work = (): Promise<void> => this.#write();
-    this.#loop = repeat(this.#clock, WRITE_EVERY_MS, this.#stopping.signal, work, (error) => onError(messageOf(error)));
+    this.#loop = repeat(this.#clock, WRITE_EVERY_MS, this.#stopping.signal, work, (error) =>
+      onError(messageOf(error)),
+    );
   }
 
   /** Writes what waits, if Postgres takes it, and stops. */

@@ -68,11 +68,17 @@ export class Checkpointer<Room extends Saveable> {
     const { clock, config } = this.#parts;
     const everyMs = Math.max(10, Math.min(100, config.checkpointMs / 10));
     // A pass reports its own failures; what arrives here is a bug, and bugs are not swallowed.
-    this.#loop = repeat(clock, everyMs, this.#stopping.signal, () => this.#pass(), (error) => {
-      process.nextTick(() => {
-        throw error;
-      });
-    });
+    this.#loop = repeat(
+      clock,
+      everyMs,
+      this.#stopping.signal,
+      () => this.#pass(),
+      (error) => {
+        process.nextTick(() => {
+          throw error;
+        });
+      },
+    );
   }
 
   async stop(): Promise<void> {
@@ -103,7 +109,7 @@ export class Checkpointer<Room extends Saveable> {
     let batch: Taken<Room>[] = [];
     let bytes = 0;
     let sliceEndsMs = clock.monotonicMs() + config.encodeSliceMs;
-    for (const activation of [...this.#parts.activations()]) {
+    for (const activation of this.#parts.activations()) {
       if (clock.monotonicMs() > sliceEndsMs) {
         await new Promise(setImmediate); // the rooms' turn
         sliceEndsMs = clock.monotonicMs() + config.encodeSliceMs;

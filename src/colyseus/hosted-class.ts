@@ -78,7 +78,8 @@ function wrapHooks(room: Room, guard: RoomGuard): void {
   override(room, "onBeforePatch", (state: unknown) => {
     try {
       const result: unknown = onBeforePatch?.call(room, state as never);
-      if (result instanceof Promise) result.catch((error: unknown) => guard.threw(room, "onBeforePatch", error));
+      if (result instanceof Promise)
+        result.catch((error: unknown) => guard.threw(room, "onBeforePatch", error));
     } catch (error) {
       guard.threw(room, "onBeforePatch", error);
     }
@@ -105,8 +106,11 @@ function wrapTime(room: Room, guard: RoomGuard): void {
   override(room, "setTimestep", (tick: ((deltaMs: number) => unknown) | undefined, everyMs?: number) =>
     setTimestep.call(room, tick && whileActing(tick), everyMs),
   );
-  override(room, "setFixedTimestep", (step: FixedTimestepCallback, ...rest: [number?, { subSteps?: number }?]) =>
-    setFixedTimestep.call(room, whileActing(step), ...rest),
+  override(
+    room,
+    "setFixedTimestep",
+    (step: FixedTimestepCallback, ...rest: [number?, { subSteps?: number }?]) =>
+      setFixedTimestep.call(room, whileActing(step), ...rest),
   );
   override(room, "broadcastPatch", () => {
     if (!guard.mayAct(room)) return false; // the changes stay, for the first patch after it may act again

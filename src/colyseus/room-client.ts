@@ -33,7 +33,13 @@ export class RoomClient extends WebSocketClient {
   /** The reconnection token that this connection came with. It stays the seat's token. */
   readonly presentedToken: string | undefined;
 
-  constructor(sessionId: string, socket: WebSocket, room: Room, guard: RoomGuard, presentedToken: string | undefined) {
+  constructor(
+    sessionId: string,
+    socket: WebSocket,
+    room: Room,
+    guard: RoomGuard,
+    presentedToken: string | undefined,
+  ) {
     super(sessionId, socket);
     this.#room = room;
     this.#guard = guard;

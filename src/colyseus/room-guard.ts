@@ -5,7 +5,11 @@ import type { Client, Room } from "@colyseus/core";
 
 export interface RoomGuard {
   /** Opens a room: runs `authorsOnCreate`, before or after whatever makes the room durable or brings it back. */
-  open(room: Room, options: Record<string, unknown>, authorsOnCreate: (options: unknown) => Promise<void>): Promise<void>;
+  open(
+    room: Room,
+    options: Record<string, unknown>,
+    authorsOnCreate: (options: unknown) => Promise<void>,
+  ): Promise<void>;
   /** Whether the room may tick, hear its players and speak to them, at this moment. */
   mayAct(room: Room): boolean;
   /** The author's onJoin is about to run, or (`done`) has run; resolves when the seat is durable. */

@@ -18,7 +18,9 @@ export interface RoomInternals {
   readonly _reservedSeats: Record<string, unknown>;
   readonly _reservedSeatTimeouts: Record<string, NodeJS.Timeout>;
   readonly _reconnections: Record<string, [sessionId: string, pending: Deferred<Client>]>;
-  readonly _serializer: { readonly encoder?: { readonly hasChanges: boolean; readonly hasUnreliableChanges: boolean } };
+  readonly _serializer: {
+    readonly encoder?: { readonly hasChanges: boolean; readonly hasUnreliableChanges: boolean };
+  };
   _simulationInterval: NodeJS.Timeout | undefined;
   readonly _lockedExplicitly: boolean;
   _onMessage(client: Client & ClientPrivate, bytes: Buffer): void;
@@ -55,7 +57,7 @@ export function evict(room: Room): void {
   // An own property hides the author's hook: the room is not disposed, only this activation of it ends.
   Object.defineProperty(room, "onDispose", { value: undefined, configurable: true, writable: true });
   for (const timeout of Object.values(inside._reservedSeatTimeouts)) clearTimeout(timeout);
-  for (const client of [...room.clients]) silence(client);
+  for (const client of room.clients) silence(client);
   room.clients.length = 0;
   inside._events.emit("dispose");
 }

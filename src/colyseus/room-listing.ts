@@ -72,7 +72,10 @@ export class RoomListing extends RedisDriver {
       return await read();
     } catch (error) {
       // The library keeps a failed read for ever, and every join after it would fail as well.
-      const shared = this as unknown as { _concurrentRoomCacheRequest: unknown; _roomCacheRequestByName: object };
+      const shared = this as unknown as {
+        _concurrentRoomCacheRequest: unknown;
+        _roomCacheRequestByName: object;
+      };
       shared._concurrentRoomCacheRequest = undefined;
       shared._roomCacheRequestByName = {};
       throw error;

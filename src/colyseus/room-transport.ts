@@ -72,7 +72,11 @@ export class RoomTransport extends WebSocketTransport {
     });
   }
 
-  async #seat(socket: WebSocket & { pingCount?: number }, request: http.IncomingMessage, seat: SeatRequest): Promise<void> {
+  async #seat(
+    socket: WebSocket & { pingCount?: number },
+    request: http.IncomingMessage,
+    seat: SeatRequest,
+  ): Promise<void> {
     socket.on("error", this.#onError);
     socket.on("pong", () => (socket.pingCount = 0));
     socket.pingCount = 0;
@@ -117,5 +121,7 @@ function retryCode(error: unknown): number | undefined {
 function refuse(socket: WebSocket, closeCode: number, text: string, errorCode?: unknown): void {
   const code = typeof errorCode === "number" ? errorCode : ErrorCode.MATCHMAKE_EXPIRED;
   const reason = text.slice(0, 100); // a close frame holds 123 bytes at most
-  socket.send(getMessageBytes[Protocol.ERROR](code, text), { binary: true }, () => socket.close(closeCode, reason));
+  socket.send(getMessageBytes[Protocol.ERROR](code, text), { binary: true }, () =>
+    socket.close(closeCode, reason),
+  );
 }

@@ -24,7 +24,13 @@ import { RoomTransport } from "./room-transport.ts";
 /** What a game is made of: what Colyseus's `defineServer` takes, less what Ringside brings itself. */
 export type GameOptions = Omit<
   ServerOptions,
-  "transport" | "presence" | "driver" | "server" | "gracefullyShutdown" | "selectProcessIdToCreateRoom" | "publicAddress"
+  | "transport"
+  | "presence"
+  | "driver"
+  | "server"
+  | "gracefullyShutdown"
+  | "selectProcessIdToCreateRoom"
+  | "publicAddress"
 > & {
   readonly rooms: RoomDefinitions;
   readonly routes?: Server["router"];

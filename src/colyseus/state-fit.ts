@@ -7,11 +7,10 @@
 import type { TypeContext } from "@colyseus/schema";
 
 import { RingsideError } from "../errors.ts";
-import type { CollectionImage, ShapeImage, StateImage } from "./state-image.ts";
+import type { CollectionKind, ShapeImage, StateImage } from "./state-image.ts";
 import {
   type ClassPlan,
   classesNamed,
-  type CollectionKind,
   type Declared,
   type FieldPlan,
   planOf,
@@ -24,6 +23,18 @@ export interface Column {
   readonly at: number;
 }
 
+/** One collection of an image. */
+export interface SavedCollection {
+  readonly kind: CollectionKind;
+  readonly refId: number;
+  readonly holds: "values" | "links";
+  readonly entries: readonly unknown[];
+  readonly keys: readonly string[];
+  readonly indexes: readonly number[];
+  readonly nextIndex: number;
+  readonly perTick: number | undefined;
+}
+
 export type Fitted =
   | {
       readonly kind: "schema";
@@ -34,11 +45,11 @@ export type Fitted =
   | {
       readonly kind: CollectionKind;
       readonly declared: Declared & { kind: CollectionKind };
-      readonly image: CollectionImage;
+      readonly saved: SavedCollection;
     };
 
 type Saved =
-  { readonly shape: ShapeImage; readonly row: readonly unknown[] } | { readonly collection: CollectionImage };
+  { readonly shape: ShapeImage; readonly row: readonly unknown[] } | { readonly collection: SavedCollection };
 
 /**
  * Every instance that the image will have in a state of this class.
@@ -72,7 +83,21 @@ class Fit {
     for (const shape of image.shapes) {
       shape.refIds.forEach((refId, i) => this.#saved.set(refId, { shape, row: shape.rows[i] ?? [] }));
     }
-    for (const collection of image.collections) this.#saved.set(collection.refId, { collection });
+    for (const { kind, holds, refIds, entries, keys, indexes, nextIndexes, perTick } of image.collections) {
+      refIds.forEach((refId, i) => {
+        const collection = {
+          kind,
+          refId,
+          holds,
+          entries: entries[i] ?? [],
+          keys: keys[i] ?? [],
+          indexes: indexes[i] ?? [],
+          nextIndex: nextIndexes[i] ?? 0,
+          perTick: perTick.get(refId),
+        };
+        this.#saved.set(refId, { collection });
+      });
+    }
   }
 
   run(rootClass: SchemaClass): Map<number, Fitted> {
@@ -97,15 +122,15 @@ class Fit {
     }
   }
 
-  #followEntries({ declared, image }: Fitted & { kind: CollectionKind }): void {
-    const place = `${declared.kind} ${image.refId}`;
-    const entries = "values" in image ? image.values : image.links;
-    if ("links" in image !== (declared.child.kind !== "value")) {
-      refuse("the entries are of another kind", place, { now: declared.child.kind });
+  #followEntries({ declared, saved }: Fitted & { kind: CollectionKind }): void {
+    const place = `${declared.kind} ${saved.refId}`;
+    const { entries, holds } = saved;
+    if (holds !== (declared.child.kind === "value" ? "values" : "links")) {
+      refuse("the entries are of another kind", place, { saved: holds, now: declared.child.kind });
     }
-    if (image.kind !== "array" && image.indexes.length !== entries.length) {
-      refuse("entries and their indexes differ in number", place);
-    }
+    const lacksIndexes = declared.kind !== "array" && saved.indexes.length !== entries.length;
+    const lacksKeys = declared.kind === "map" && saved.keys.length !== entries.length;
+    if (lacksIndexes || lacksKeys) refuse("entries and their indexes differ in number", place);
     for (const entry of entries) {
       if (declared.child.kind === "value") checkValue(entry, declared.child, place);
       else this.#claim(entry, declared.child, place);
@@ -126,7 +151,7 @@ class Fit {
     if (declared.kind !== "schema") {
       // Its one use of `saved.collection` is right: the kinds are the same, and not "schema".
       if (known === undefined && !isSchema) {
-        this.#fitted.set(link as number, { kind: declared.kind, declared, image: saved.collection });
+        this.#fitted.set(link as number, { kind: declared.kind, declared, saved: saved.collection });
       }
       return;
     }

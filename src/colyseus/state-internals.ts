@@ -23,9 +23,9 @@ import {
 } from "@colyseus/schema";
 
 import { RingsideError } from "../errors.ts";
+import type { CollectionKind } from "./state-image.ts";
 
 export type SchemaClass = typeof Schema;
-export type CollectionKind = "array" | "map" | "set" | "collection" | "stream";
 
 const COLLECTIONS = {
   array: ArraySchema,

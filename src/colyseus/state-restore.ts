@@ -13,6 +13,8 @@
 // - A @patchOnly collection is no part of a full state either: a client keeps what it had there.
 // - A Schema field that was replaced after the checkpoint leaks its later instance in the client's `refs`.
 // - One collection instance held by two fields is one here, and two on any client (the decoder clones it).
+// - A map's or set's entry that comes back to a client is the last in its order there.
+// - A StateView made in onCreate belongs to the first encoder; make views where clients join or return.
 // - An instance that onCreate attached and detached again keeps its old refId where we cannot see it; attached
 //   once more after the restore, it could meet that id's owner.
 
@@ -21,14 +23,12 @@ import type { Encoder, Ref, Schema } from "@colyseus/schema";
 
 import { RingsideError } from "../errors.ts";
 import { tellAbsentFields } from "./state-absent.ts";
-import { fitImage, type Fitted } from "./state-fit.ts";
-import type { CollectionImage, StateImage } from "./state-image.ts";
+import { fitImage, type Fitted, type SavedCollection } from "./state-fit.ts";
+import type { CollectionKind, StateImage } from "./state-image.ts";
 import {
-  type CollectionKind,
   createCollection,
   createSchema,
   isCollectionOf,
-  planOf,
   type RawArray,
   type RawMap,
   rawOf,
@@ -46,11 +46,11 @@ import {
 } from "./state-internals.ts";
 
 /**
- * How many refIds, and indexes of sets and streams, are skipped by a restore.
+ * How many refIds, and indexes of maps, sets and streams, are skipped by a restore.
  *
  * The dead owner may have issued ids after the checkpoint, and clients still hold what they meant: an id met
- * again with another meaning would put one instance in the place of another, and a set's decoder ignores an
- * index it has. So many in one checkpoint interval would be 6,500 new instances a second for 10 s. More is
+ * again with another meaning would put one instance in the place of another; a set's decoder ignores an index
+ * it has, and a map's keeps the former index of a key that has come back, so that a deletion there hits it. So many in one checkpoint interval would be 6,500 new instances a second for 10 s. More is
  * dear: ids from 65,536 take five bytes in a patch.
  */
 export const REF_ID_GAP = 65_536;
@@ -177,69 +177,61 @@ class Restore {
     }
   }
 
-  #fillCollection(instance: Ref, { kind, declared, image }: Fitted & { kind: CollectionKind }): void {
+  #fillCollection(instance: Ref, { declared, saved }: Fitted & { kind: CollectionKind }): void {
     setChildType(instance, declared.rawChild);
-    const entries = (old: (at: number) => unknown): unknown[] =>
-      "values" in image ? [...image.values] : image.links.map((link, i) => this.#claim(link, old(i)));
-
-    if (image.kind === "array") {
-      const raw = rawOf<RawArray>(instance);
-      const { items } = raw;
-      raw.items = entries((i) => items[i]);
-      raw.tmpItems = [...raw.items];
+    const raw = rawOf<RawArray | RawMap | RawSet | RawStream>(instance);
+    const holdsValues = declared.child.kind === "value";
+    // fitImage checked that a link is a refId.
+    const entries = saved.entries.map((entry, i) =>
+      holdsValues ? entry : this.#claim(entry as number, entryOf(raw, saved, i)),
+    );
+    if ("items" in raw) {
+      raw.items = entries;
+      raw.tmpItems = [...entries];
       raw.deletedIndexes = [];
       raw.isMovingItems = false;
-    } else if (image.kind === "map") {
-      const raw = rawOf<RawMap>(instance);
-      fillMap(
-        raw,
-        image,
-        entries((i) => raw.$items.get(image.keys[i] ?? "")),
-      );
-    } else {
-      const raw = rawOf<RawSet | RawStream>(instance);
-      fillIndexed(
-        raw,
-        image,
-        entries((i) => raw.$items.get(image.indexes[i] ?? -1)),
-      );
-    }
+    } else if ("journal" in raw) fillMap(raw, saved, entries);
+    else fillIndexed(raw, saved, entries);
   }
+}
+
+/** What a collection has now where the saved one has its entry at that position. */
+function entryOf(raw: RawArray | RawMap | RawSet | RawStream, saved: SavedCollection, at: number): unknown {
+  if ("items" in raw) return raw.items[at];
+  if ("journal" in raw) return raw.$items.get(saved.keys[at] ?? "");
+  return raw.$items.get(saved.indexes[at] ?? -1);
 }
 
 function create(fitted: Fitted): Ref {
   return fitted.kind === "schema" ? createSchema(fitted.plan.klass) : createCollection(fitted.kind);
 }
 
-function fillMap(raw: RawMap, image: CollectionImage & { kind: "map" }, entries: unknown[]): void {
+function fillMap(raw: RawMap, saved: SavedCollection, entries: unknown[]): void {
   raw.$items.clear();
   raw.journal.reset();
-  image.keys.forEach((key, i) => {
+  saved.keys.forEach((key, i) => {
     raw.$items.set(key, entries[i]);
-    raw.journal.indexByKey[key] = image.indexes[i] as number; // fitImage compared the lengths
+    raw.journal.indexByKey[key] = saved.indexes[i] as number; // fitImage compared the lengths
   });
   // A full state is sent in the order of this map, which the library fills by ascending index.
-  const byIndex = image.keys.map((key, i) => [image.indexes[i] as number, key] as const);
+  const byIndex = saved.keys.map((key, i) => [saved.indexes[i] as number, key] as const);
   for (const [index, key] of byIndex.sort(([a], [b]) => a - b)) raw.journal.keyByIndex.set(index, key);
-  // No gap here: a map's decoder goes by the key, which comes with every new entry.
-  raw.journal.nextIndex = image.nextIndex;
-  startStreamOver(raw, image.perTick);
+  raw.journal.nextIndex = saved.nextIndex + REF_ID_GAP;
+  startStreamOver(raw, saved.perTick);
 }
 
-type IndexedImage = CollectionImage & { kind: "set" | "collection" | "stream" };
-
-function fillIndexed(raw: RawSet | RawStream, image: IndexedImage, entries: unknown[]): void {
+function fillIndexed(raw: RawSet | RawStream, saved: SavedCollection, entries: unknown[]): void {
   raw.$items.clear();
-  image.indexes.forEach((index, i) => raw.$items.set(index, entries[i]));
+  saved.indexes.forEach((index, i) => raw.$items.set(index, entries[i]));
   if ("$nextPosition" in raw) {
     raw._itemIndex.clear();
-    image.indexes.forEach((index, i) => raw._itemIndex.set(entries[i], index));
-    raw.$nextPosition = image.nextIndex + REF_ID_GAP;
+    saved.indexes.forEach((index, i) => raw._itemIndex.set(entries[i], index));
+    raw.$nextPosition = saved.nextIndex + REF_ID_GAP;
   } else {
     raw.deletedItems = {};
-    raw.$refId = image.nextIndex + REF_ID_GAP;
+    raw.$refId = saved.nextIndex + REF_ID_GAP;
   }
-  startStreamOver(raw, image.perTick);
+  startStreamOver(raw, saved.perTick);
 }
 
 /** Who was sent what is forgotten; what the author set stays. */

@@ -8,18 +8,22 @@
 // Not kept: fields that are not synchronized (`noSync`, plain properties), for these there is onCacheRoom();
 // StateViews, which belong to clients; a `priority` callback set on an instance; `pauseTracking()`.
 //
-// Limits of @colyseus/schema 5.0.34, which no checkpoint can mend:
+// Limits of @colyseus/schema 5.0.34, which no checkpoint can mend (found by the tests beside this):
 // - Map keys that every object has ("constructor", "toString", "__proto__" …) break MapSchema itself.
-// - An anonymous class tells itself from others by the order of discovery only. Name your classes.
+// - An instance on a cycle is restored, but to remove it from one of several places overflows the stack.
+// - One tick that mixes positional changes of an array, or gives an instance a second place and takes one away,
+//   may patch players wrongly; so may a value put at an array's index that has an equal one.
+// - An instance in a @view field and in a public one reaches a new player whole only if the public field is
+//   declared first.
+// - Classes without a name of their own are told apart by the order of discovery only. Name your classes.
 // - See state-restore.ts for what a returning client's decoder does not reconcile.
 
 import { type Ref, Schema, type TypeContext } from "@colyseus/schema";
 
 import { RingsideError } from "../errors.ts";
-import type { CollectionImage, Link, ShapeImage, StateImage } from "./state-image.ts";
+import type { CollectionKind, CollectionsImage, Link, ShapeImage, StateImage } from "./state-image.ts";
 import {
   classesNamed,
-  type CollectionKind,
   type Declared,
   planOf,
   type RawArray,
@@ -37,6 +41,11 @@ import {
 export type { StateImage } from "./state-image.ts";
 export { REF_ID_GAP, restoreState } from "./state-restore.ts";
 
+/** Whether this is a Schema state that a room holds: what captureState takes. A room may have another, or none. */
+export function isSchemaState(state: unknown): state is object {
+  return typeof state === "object" && state !== null && refIdOf(state) !== undefined;
+}
+
 /**
  * The whole state as plain data. Reads only.
  *
@@ -53,7 +62,7 @@ export function captureState(state: object): StateImage {
 class Capture {
   readonly #types: TypeContext;
   readonly #shapes = new Map<SchemaClass, ShapeImage>();
-  readonly #collections: CollectionImage[] = [];
+  readonly #collections = new Map<string, CollectionsImage>();
   /** Everything met so far, in order; the walk goes along it, so that a deep tree cannot exhaust the stack. */
   readonly #found = new Map<object, Declared>();
 
@@ -68,7 +77,12 @@ class Capture {
       else if (declared.kind !== "value" && declared.kind !== "schema")
         this.#readCollection(instance, declared);
     }
-    return { rootRefId, nextRefId, shapes: [...this.#shapes.values()], collections: this.#collections };
+    return {
+      rootRefId,
+      nextRefId,
+      shapes: [...this.#shapes.values()],
+      collections: [...this.#collections.values()],
+    };
   }
 
   #link(instance: unknown, declared: Declared): Link {
@@ -124,40 +138,45 @@ class Capture {
     return shape;
   }
 
-  #readCollection(instance: object, declared: Declared & { kind: CollectionKind }): void {
+  #readCollection(instance: object, { kind, child }: Declared & { kind: CollectionKind }): void {
+    const image = this.#collectionsOf(kind, child.kind === "value" ? "values" : "links");
     const refId = refIdOf(instance) as number; // #link saw it
-    const { kind, child } = declared;
-    const entriesOf = (entries: Iterable<unknown>): { values: unknown[] } | { links: number[] } => {
-      if (child.kind === "value") return { values: [...entries] };
-      return { links: Array.from(entries, (entry) => this.#link(entry, child) as number) }; // no null gets in
-    };
+    const raw = rawOf<RawArray | RawMap | RawSet | RawStream>(instance);
+    const entries = [...("items" in raw ? raw.items : raw.$items.values())];
+    image.refIds.push(refId);
+    image.entries.push(child.kind === "value" ? entries : entries.map((entry) => this.#link(entry, child)));
+    if ("items" in raw) return;
 
-    if (kind === "array") {
-      const { items } = rawOf<RawArray>(instance);
-      this.#collections.push({ kind, refId, ...entriesOf(items) });
-      return;
-    }
-    const raw = rawOf<RawMap | RawSet | RawStream>(instance);
-    const perTick = raw._stream?.maxPerTick;
     if ("journal" in raw) {
       const { indexByKey, nextIndex } = raw.journal;
       const keys = [...raw.$items.keys()];
-      const indexes = keys.map((key) => indexByKey[key] as number); // a journal knows all keys of its map
-      this.#collections.push({
-        kind: "map",
-        refId,
-        keys,
-        indexes,
-        nextIndex,
-        perTick,
-        ...entriesOf(raw.$items.values()),
-      });
-      return;
+      image.keys.push(keys);
+      image.indexes.push(keys.map((key) => indexByKey[key] as number)); // a journal knows all keys of its map
+      image.nextIndexes.push(nextIndex);
+    } else {
+      image.indexes.push([...raw.$items.keys()]);
+      image.nextIndexes.push("$nextPosition" in raw ? raw.$nextPosition : raw.$refId);
     }
-    const nextIndex = "$nextPosition" in raw ? raw.$nextPosition : raw.$refId;
-    const indexes = [...raw.$items.keys()];
-    const entries = entriesOf(raw.$items.values());
-    this.#collections.push({ kind: kind as "set", refId, indexes, nextIndex, perTick, ...entries }); // or its kin
+    if (raw._stream !== undefined) image.perTick.set(refId, raw._stream.maxPerTick);
+  }
+
+  #collectionsOf(kind: CollectionKind, holds: "values" | "links"): CollectionsImage {
+    const name = `${kind} of ${holds}`;
+    let image = this.#collections.get(name);
+    if (image === undefined) {
+      image = {
+        kind,
+        holds,
+        refIds: [],
+        entries: [],
+        keys: [],
+        indexes: [],
+        nextIndexes: [],
+        perTick: new Map(),
+      };
+      this.#collections.set(name, image);
+    }
+    return image;
   }
 }
 

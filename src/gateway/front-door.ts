@@ -22,6 +22,7 @@ export function inspect(request: IncomingMessage): ErrorCode | undefined {
   if (URL.parse(`http://${headers.host}`) === null) return "BAD_REQUEST";
   if (Number(headers["content-length"] ?? 0) > BODY_BYTES_MAX) return "BAD_REQUEST";
   const protocol = headers["x-forwarded-proto"];
-  if (protocol !== undefined && protocol !== "http" && protocol !== "https") delete headers["x-forwarded-proto"];
+  if (protocol !== undefined && protocol !== "http" && protocol !== "https")
+    delete headers["x-forwarded-proto"];
   return undefined;
 }

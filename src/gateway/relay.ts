@@ -54,7 +54,12 @@ export class Relay {
     head: Buffer,
     signal: AbortSignal,
   ): Promise<RelayOutcome> {
-    const upstream = net.connect({ host: member.host, port: member.internalPort, noDelay: true, keepAlive: true });
+    const upstream = net.connect({
+      host: member.host,
+      port: member.internalPort,
+      noDelay: true,
+      keepAlive: true,
+    });
     const answer = await firstAnswer(upstream, requestText(request, member, this.#key), socket, signal);
     if (answer === undefined) {
       upstream.destroy();
@@ -72,7 +77,7 @@ export class Relay {
     for (const [incarnation, pairs] of this.#pairs) {
       if (memberOf(view, incarnation) !== undefined) continue;
       cut += pairs.size;
-      for (const end of [...pairs]) end();
+      for (const end of pairs) end();
     }
     return cut;
   }

@@ -106,7 +106,13 @@ export class Router {
     const { self, view, ring, isHere } = this.#parts;
     if (isHere(roomId)) return { at: "here" };
     const ownership = await this.#readOwnership(roomId);
-    return locate({ self, view: view(), isHere: isHere(roomId), ownership, successor: ring().memberFor(roomId) });
+    return locate({
+      self,
+      view: view(),
+      isHere: isHere(roomId),
+      ownership,
+      successor: ring().memberFor(roomId),
+    });
   }
 
   /** @returns whether the connection has found its end */

@@ -117,7 +117,10 @@ export class Heartbeat {
     this.#noticeLapse();
     lease.renewed(askedAtMs);
     if (this.#lapsedAtMs !== undefined && lease.isHeld) {
-      events.emit("lease:regained", { incarnation, lapsedMs: Math.round(clock.monotonicMs() - this.#lapsedAtMs) });
+      events.emit("lease:regained", {
+        incarnation,
+        lapsedMs: Math.round(clock.monotonicMs() - this.#lapsedAtMs),
+      });
       this.#lapsedAtMs = undefined;
       this.#parts.onResumed();
     }

@@ -57,7 +57,9 @@ export class Watcher {
       client.on("error", () => resolve());
       client.on("end", () => resolve());
     });
-    client.on("notification", ({ payload }) => this.#onHint(payload?.startsWith("room:") === true ? "room" : "node"));
+    client.on("notification", ({ payload }) =>
+      this.#onHint(payload?.startsWith("room:") === true ? "room" : "node"),
+    );
     try {
       await client.connect();
       this.#client = client;

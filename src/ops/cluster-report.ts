@@ -86,7 +86,11 @@ export interface OwnRoom {
 }
 
 /** This node's rooms, as only it knows them. */
-export function reportOwnRooms(activations: Iterable<Activation>, isLeaseHeld: boolean, nowMs: number): OwnRoom[] {
+export function reportOwnRooms(
+  activations: Iterable<Activation>,
+  isLeaseHeld: boolean,
+  nowMs: number,
+): OwnRoom[] {
   return [...activations].map((activation) => ({
     roomId: activation.roomId,
     epoch: activation.epoch,
@@ -121,7 +125,9 @@ export async function reportCluster(parts: ReportParts): Promise<ClusterReport> 
     database.run<NodeRow>("cluster-nodes", []),
     database.run<RoomRow>("cluster-rooms", [ROOMS_MAX]),
     database.run<FailoverRow>("recent-failovers", [FAILOVERS_MAX]),
-    ...members.map((member) => (member.incarnation === self ? ownRooms() : askRooms(member, config.clusterKey))),
+    ...members.map((member) =>
+      member.incarnation === self ? ownRooms() : askRooms(member, config.clusterKey),
+    ),
   ]);
   const known = new Map(told.flat().map((room) => [room.roomId, room]));
   const roomReports = rooms.map((row) => toRoom(row, known.get(row.room_id)));

@@ -29,11 +29,15 @@ export function openLog(level: string, nodeId: NodeId): Logger {
 
 /** Logs every event, with its facts as fields. */
 export function logEvents(log: Logger, events: EventBus): () => void {
-  return events.listen((name: EventName, facts: object) => log[LEVELS[name] ?? "info"]({ event: name, ...facts }, name));
+  return events.listen((name: EventName, facts: object) =>
+    log[LEVELS[name] ?? "info"]({ event: name, ...facts }, name),
+  );
 }
 
 /** Colyseus's logger: it passes several arguments, of which pino would keep one. */
-export function colyseusLogger(log: Logger): Record<"debug" | "error" | "info" | "trace" | "warn", (...args: unknown[]) => void> {
+export function colyseusLogger(
+  log: Logger,
+): Record<"debug" | "error" | "info" | "trace" | "warn", (...args: unknown[]) => void> {
   const at =
     (level: "debug" | "error" | "warn") =>
     (...args: unknown[]): void =>

@@ -183,7 +183,9 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /** What GET /api/cluster says, asked of `node` or of any that runs. */
-  async report(node: TestNode | undefined = this.nodes.find((other) => !other.isFrozen)): Promise<ClusterReport> {
+  async report(
+    node: TestNode | undefined = this.nodes.find((other) => !other.isFrozen),
+  ): Promise<ClusterReport> {
     if (node === undefined) throw new Error("no node runs");
     const response = await fetch(`http://127.0.0.1:${node.managementPort}/api/cluster`);
     return (await response.json()) as ClusterReport;
@@ -273,7 +275,12 @@ export class TestCluster implements AsyncDisposable {
     }
     if (level === "error") node.output.push(line);
     // What a node prints of an event is the event: see ops/log.ts.
-    this.events.hear({ nodeId: node.nodeId, event: event as EventName, facts: facts as never as Events[EventName], at: Number(time) });
+    this.events.hear({
+      nodeId: node.nodeId,
+      event: event as EventName,
+      facts: facts as never as Events[EventName],
+      at: Number(time),
+    });
   }
 
   async #withAdmin(work: (sql: pg.Client) => Promise<unknown>): Promise<void> {

@@ -56,8 +56,14 @@ export class EventTap {
       };
       const timer = setTimeout(() => {
         this.#waits = this.#waits.filter((other) => other !== wait);
-        const since = this.all.slice(from).map((heard) => `${heard.nodeId} ${heard.event} ${JSON.stringify(heard.facts)}`);
-        reject(new Error(`no ${event} within ${ms} ms; heard instead:\n${since.slice(-30).join("\n") || "nothing"}`));
+        const since = this.all
+          .slice(from)
+          .map((heard) => `${heard.nodeId} ${heard.event} ${JSON.stringify(heard.facts)}`);
+        reject(
+          new Error(
+            `no ${event} within ${ms} ms; heard instead:\n${since.slice(-30).join("\n") || "nothing"}`,
+          ),
+        );
       }, ms);
       this.#waits.push(wait);
     });

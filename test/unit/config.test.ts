@@ -1,0 +1,58 @@
+import { expect, test } from "vitest";
+import { NUMBERS, readConfig, TEXTS } from "../../src/config.ts";
+import { RingsideError } from "../../src/errors.ts";
+
+const enough = {
+  NODE_ID: "n",
+  DATABASE_URL: "postgres://u:secret@h/d",
+  REDIS_URL: "redis://h",
+  CLUSTER_KEY: "0123456789abcdef",
+};
+
+function faults(env: Record<string, string>): string[] {
+  try {
+    readConfig(env);
+    return [];
+  } catch (error) {
+    if (!(error instanceof RingsideError)) throw error;
+    return error.facts["wrong"] as string[];
+  }
+}
+
+test("what is not set has its default, and the management port follows the public one", () => {
+  expect(readConfig(enough)).toMatchObject({
+    publicPort: 2567,
+    managementPort: 3567,
+    leaseMs: 3_000,
+    schemaName: "ringside",
+  });
+  expect(readConfig({ ...enough, REDIS_URL: "", REDIS_URI: "redis://alias" }).redisUrl).toBe("redis://alias");
+});
+
+test("every fault is told at once, with what to do, and never with a password", () => {
+  const wrong = faults({
+    ...enough,
+    NODE_ID: "a b",
+    PORT: "x",
+    LEASE_RENEW_MS: "2000",
+    DATABASE_URL: "mysql://u:secret@h/d",
+  });
+  expect(wrong).toHaveLength(4);
+  expect(wrong.join("\n")).not.toContain("secret");
+  expect(wrong.join("\n")).toMatch(/LEASE_RENEW_MS \* 3 must not exceed LEASE_MS/);
+});
+
+test("nothing set: each missing one is named with what it is for", () => {
+  expect(faults({}).join("\n")).toMatch(
+    /NODE_ID is not set[\s\S]*DATABASE_URL is not set[\s\S]*REDIS_URL or REDIS_URI is not set[\s\S]*CLUSTER_KEY/,
+  );
+});
+
+test("every row has bounds that hold its default, and says why it is there", () => {
+  for (const row of Object.values(NUMBERS)) {
+    expect(row.fallback).toBeGreaterThanOrEqual(row.min);
+    expect(row.fallback).toBeLessThanOrEqual(row.max);
+  }
+  for (const row of [...Object.values(NUMBERS), ...Object.values(TEXTS)])
+    expect(row.why.length).toBeGreaterThan(10);
+});

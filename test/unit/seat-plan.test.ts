@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { planSeats } from "../../src/actor/seat-plan.ts";
+import type { SessionId } from "../../src/ids.ts";
+
+const seat = (sessionId: string) => ({
+  sessionId: sessionId as SessionId,
+  tokenHash: `hash-${sessionId}`,
+  options: { o: 1 },
+  auth: null,
+});
+const player = (userData?: unknown) => ({ userData });
+
+test("[SEAT2] a player whom the saved state knows keeps the seat as it was", () => {
+  const { kept, gone } = planSeats([seat("a")], { a: player({ gold: 3 }) });
+  expect(kept).toEqual([{ ...seat("a"), userData: { gold: 3 }, mustRejoin: false }]);
+  expect(gone).toEqual([]);
+});
+
+test("[SEAT2] a player who joined after the state was saved joins again", () => {
+  const { kept, gone } = planSeats([seat("late")], {});
+  expect(kept).toMatchObject([{ sessionId: "late", mustRejoin: true }]);
+  expect(gone).toEqual([]);
+});
+
+test("[SEAT4] a player who left after the state was saved is taken out of it", () => {
+  const { kept, gone } = planSeats([], { left: player("x") });
+  expect(kept).toEqual([]);
+  expect(gone).toEqual([{ sessionId: "left", userData: "x" }]);
+});
+
+test("[SEAT2] a join that the save cut in half is undone and, if it was acknowledged, done again", () => {
+  const half = { half: { userData: undefined, joining: true as const } };
+  expect(planSeats([], half).gone).toMatchObject([{ sessionId: "half" }]);
+  const { kept, gone } = planSeats([seat("half")], half);
+  expect(kept).toMatchObject([{ sessionId: "half", mustRejoin: true }]);
+  expect(gone).toMatchObject([{ sessionId: "half" }]);
+});
