@@ -1,9 +1,13 @@
 // npm test: everything, on a machine that has nothing but npm. Closes with one plain line of counts.
 //
 // Tests of what needs a program that is not there (chromium, haproxy, redis-server) are skipped, and say so.
-import { checkNode } from "./check-node.js";
+import { nodeTooOld } from "./check-node.js";
 
-checkNode("test");
+const wrong = nodeTooOld();
+if (wrong !== undefined) {
+  process.stderr.write(`ringside: ${wrong}\n`);
+  process.exit(78);
+}
 
 const { spawn } = await import("node:child_process");
 const { mkdtempSync, readFileSync, rmSync } = await import("node:fs");

@@ -58,7 +58,11 @@ export function outsideFolder(account: Account | undefined): string {
     try {
       mkdirSync(place, { recursive: true, mode: 0o755 });
       const found = lstatSync(place);
-      if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid) || (found.mode & 0o022) !== 0) {
+      if (
+        !found.isDirectory() ||
+        found.uid !== (process.getuid?.() ?? found.uid) ||
+        (found.mode & 0o022) !== 0
+      ) {
         throw new Error(`${place} is not only ours to write to`);
       }
       if (account !== undefined) chmodSync(place, 0o755); // the umask may have taken it away

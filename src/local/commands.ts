@@ -5,7 +5,8 @@ export type Command =
   | { readonly name: "add" | "list" | "quit" }
   | { readonly name: "none"; readonly hint: string };
 
-export const HELP = "kill b · freeze b · thaw b · drain b · add · list · quit  (first letters do, then Enter)";
+export const HELP =
+  "kill b · freeze b · thaw b · drain b · add · list · quit  (first letters do, then Enter)";
 
 const ON_NODE = ["kill", "freeze", "thaw", "drain"] as const;
 const ALONE = ["add", "list", "quit"] as const;
@@ -18,7 +19,8 @@ export function parseCommand(line: string): Command {
   const alone = ALONE.find((each) => each.startsWith(verb));
   if (alone !== undefined && name === "") return { name: alone };
   const onNode = ON_NODE.find((each) => each.startsWith(verb));
-  if (onNode === undefined) return { name: "none", hint: `"${line.trim().slice(0, 40)}" is not known here: ${HELP}` };
+  if (onNode === undefined)
+    return { name: "none", hint: `"${line.trim().slice(0, 40)}" is not known here: ${HELP}` };
   if (name === "") return { name: "none", hint: `which node? For example: ${onNode} b` };
   return { name: onNode, nodeId: /^[a-z]$/.test(name) ? `node-${name}` : name };
 }

@@ -11,7 +11,11 @@ const WORDS_MAX = 4_096;
 /**
  * @returns a line to show when there will be no page, or only an old one; undefined when all is well
  */
-export async function buildDemo(root: string, execArgv: readonly string[], signal: AbortSignal): Promise<string | undefined> {
+export async function buildDemo(
+  root: string,
+  execArgv: readonly string[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const home = join(root, "client-demo");
   const page = join(home, "dist", "index.html");
   if (statSync(join(home, "index.html"), { throwIfNoEntry: false }) === undefined) {
@@ -29,15 +33,18 @@ export async function buildDemo(root: string, execArgv: readonly string[], signa
   } catch {
     return `${without}: vite is not installed (a production install); \`npm install\` without --omit=dev brings it`;
   }
+  // "native": Node reads vite.config.ts itself. Else vite writes a copy below node_modules, which may not be ours.
   const script = `import { build } from ${JSON.stringify(vite)};
-    await build({ root: ${JSON.stringify(home)}, logLevel: "error" });`;
+    await build({ root: ${JSON.stringify(home)}, logLevel: "error", configLoader: "native" });`;
   const child = spawn(process.execPath, [...execArgv, "--input-type=module", "--eval", script], {
     cwd: root,
     stdio: ["ignore", "ignore", "pipe"],
     signal: AbortSignal.any([signal, AbortSignal.timeout(BUILD_MS)]),
   });
   let words = "";
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (words = (words + chunk).slice(0, WORDS_MAX)));
+  child.stderr
+    .setEncoding("utf8")
+    .on("data", (chunk: string) => (words = (words + chunk).slice(0, WORDS_MAX)));
   const failure = await new Promise<string | undefined>((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("close", (code) => resolve(code === 0 ? undefined : firstWords(words)));

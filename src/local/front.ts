@@ -58,7 +58,12 @@ export async function openFront(options: FrontOptions): Promise<Front> {
       return;
     }
     tried.add(backend.nodeId);
-    const upstream = connect({ host: "127.0.0.1", port: backend.publicPort, noDelay: true, allowHalfOpen: true });
+    const upstream = connect({
+      host: "127.0.0.1",
+      port: backend.publicPort,
+      noDelay: true,
+      allowHalfOpen: true,
+    });
     const cancel = options.clock.after(CONNECT_MS, () => upstream.destroy(new Error("no answer")));
     const next = (): void => {
       cancel();

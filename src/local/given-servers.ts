@@ -10,7 +10,11 @@ const TRY_MS = 5_000;
 
 /** @throws StartError when it does not answer, or not to this user */
 export async function tryDatabase(url: string): Promise<void> {
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: TRY_MS, query_timeout: TRY_MS });
+  const client = new Client({
+    connectionString: url,
+    connectionTimeoutMillis: TRY_MS,
+    query_timeout: TRY_MS,
+  });
   client.on("error", () => undefined); // the failed call below tells it
   try {
     await client.connect();

@@ -45,7 +45,9 @@ export async function goneWithin(id: ProcessId, ms: number, clock: Clock = syste
 export function parseProcessId(value: unknown): ProcessId | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { pid, born } = value as Record<string, unknown>; // any object may be read this way
-  return Number.isInteger(pid) && Number(pid) > 1 && typeof born === "string" ? { pid: Number(pid), born } : undefined;
+  return Number.isInteger(pid) && Number(pid) > 1 && typeof born === "string"
+    ? { pid: Number(pid), born }
+    : undefined;
 }
 
 function bornOnLinux(pid: number): string | undefined {
@@ -62,7 +64,10 @@ function bornOnLinux(pid: number): string | undefined {
 
 function bornElsewhere(pid: number): string | undefined {
   try {
-    const text = execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8", timeout: 2_000 }).trim();
+    const text = execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], {
+      encoding: "utf8",
+      timeout: 2_000,
+    }).trim();
     return text === "" ? undefined : text;
   } catch {
     return undefined;

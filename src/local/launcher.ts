@@ -122,7 +122,10 @@ export function createLauncher(
     run = await claimFolder(settings.dataDir, settings.port, say);
     ended.signal.throwIfAborted();
     // The nodes learn the stores' addresses below, before the first of them is started.
-    const env: Record<string, string | undefined> = { ...nodeEnv(settings), CLUSTER_KEY: clusterKey(settings) };
+    const env: Record<string, string | undefined> = {
+      ...nodeEnv(settings),
+      CLUSTER_KEY: clusterKey(settings),
+    };
     const showError = errorLines(say, () => clock.monotonicMs());
     const newNodes = createNodes({
       main: join(settings.root, "src", "main.ts"),
@@ -157,7 +160,13 @@ export function createLauncher(
     ended.signal.throwIfAborted();
     if (noPage !== undefined) say(`ringside: ${noPage}`);
     isUp = true;
-    void repeat(clock, STORY_TICK_MS, ended.signal, () => onFact({ kind: "clock", at: clock.nowMs() }), () => undefined);
+    void repeat(
+      clock,
+      STORY_TICK_MS,
+      ended.signal,
+      () => onFact({ kind: "clock", at: clock.nowMs() }),
+      () => undefined,
+    );
     return { nodes: newNodes, do: (command) => perform(newNodes, command, say) };
   };
 
@@ -227,7 +236,10 @@ async function orBusy<T>(port: number, opening: Promise<T>): Promise<T> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EACCES") {
-      throw new StartError(EXIT.badConfig, `port ${port} needs rights that this user has not; try PORT=3000 npm start`);
+      throw new StartError(
+        EXIT.badConfig,
+        `port ${port} needs rights that this user has not; try PORT=3000 npm start`,
+      );
     }
     if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") {
       throw new StartError(EXIT.badConfig, `BIND_HOST is not an address of this machine (${code})`);

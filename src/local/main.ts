@@ -52,7 +52,8 @@ async function main(): Promise<number> {
   try {
     cluster = await launcher.start();
     const help = process.stdin.isTTY ? HELP : undefined;
-    for (const line of greeting(settings, cluster.nodes.list(), systemClock.monotonicMs() - startedAt, help)) terminal.say(line);
+    for (const line of greeting(settings, cluster.nodes.list(), systemClock.monotonicMs() - startedAt, help))
+      terminal.say(line);
   } catch (error) {
     // Whoever asked it to stop while it was starting knows why it did not start.
     if (!isStopping) {

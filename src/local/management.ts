@@ -42,17 +42,24 @@ export async function openManagement(options: ManagementOptions): Promise<Manage
   return { port, stop: async () => close(server) };
 }
 
-async function handle(options: ManagementOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function handle(
+  options: ManagementOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const { method = "", url = "/", headers } = request;
   const path = url.split("?")[0] ?? "/";
   const isOwnHost = /^(localhost|127\.0\.0\.1)(:\d{1,5})?$/.test(headers.host ?? "");
   if (!isOwnHost) {
-    answer(response, 403, { error: "this port is for this machine; use http://localhost or http://127.0.0.1" });
+    answer(response, 403, {
+      error: "this port is for this machine; use http://localhost or http://127.0.0.1",
+    });
     return;
   }
   const { origin } = headers;
   const isOwnOrigin =
-    origin === `http://localhost:${options.publicPort}` || origin === `http://127.0.0.1:${options.publicPort}`;
+    origin === `http://localhost:${options.publicPort}` ||
+    origin === `http://127.0.0.1:${options.publicPort}`;
   response.setHeader("Vary", "Origin");
   response.setHeader("Cache-Control", "no-store");
   if (isOwnOrigin) {
@@ -100,7 +107,12 @@ function reply(response: ServerResponse, status: number, outcome: Outcome): void
 }
 
 /** Asks one live node after the other until one answers. */
-async function proxy(options: ManagementOptions, url: string, path: string, response: ServerResponse): Promise<void> {
+async function proxy(
+  options: ManagementOptions,
+  url: string,
+  path: string,
+  response: ServerResponse,
+): Promise<void> {
   const tried = new Set<string>();
   for (;;) {
     const running = options.nodes.list().filter((node) => node.isReady && node.state === "running");
@@ -125,7 +137,12 @@ async function proxy(options: ManagementOptions, url: string, path: string, resp
 
 /** Adds to each node of `GET /api/cluster` what its process does. */
 export function withProcesses(cluster: unknown, processes: readonly NodeProcess[]): unknown {
-  if (typeof cluster !== "object" || cluster === null || !("nodes" in cluster) || !Array.isArray(cluster.nodes)) {
+  if (
+    typeof cluster !== "object" ||
+    cluster === null ||
+    !("nodes" in cluster) ||
+    !Array.isArray(cluster.nodes)
+  ) {
     return cluster;
   }
   // Each row is an object by the API's contract; a spread of anything else adds nothing.
@@ -155,7 +172,11 @@ async function ask(port: number, url: string): Promise<Found | undefined> {
         });
         found.on("error", () => resolve(undefined));
         found.on("end", () => {
-          resolve({ status: found.statusCode ?? 502, type: found.headers["content-type"] ?? "text/plain", body });
+          resolve({
+            status: found.statusCode ?? 502,
+            type: found.headers["content-type"] ?? "text/plain",
+            body,
+          });
         });
       },
     );

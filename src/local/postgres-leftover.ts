@@ -14,13 +14,17 @@ import { goneWithin, identify, signal, type ProcessId } from "./identity.ts";
  * @param urlAt how to reach it with our password, for systems without /proc
  * @returns a pid that postmaster.pid names but that is no longer our server; undefined when there is none
  */
-export async function stopLeftover(cluster: string, urlAt: (port: number) => string): Promise<number | undefined> {
+export async function stopLeftover(
+  cluster: string,
+  urlAt: (port: number) => string,
+): Promise<number | undefined> {
   const lines = readPidFile(cluster);
   const pid = Number(lines[0]);
   if (!Number.isInteger(pid) || pid <= 1) return undefined;
   const id = identify(pid);
   if (id === undefined) return undefined;
-  const isOurs = process.platform === "linux" ? livesIn(pid, cluster) : await serves(urlAt(Number(lines[3])), cluster);
+  const isOurs =
+    process.platform === "linux" ? livesIn(pid, cluster) : await serves(urlAt(Number(lines[3])), cluster);
   if (!isOurs) return pid;
   await endPostgres(id);
   return undefined;

@@ -5,7 +5,16 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { systemClock } from "../runtime/clock.ts";
@@ -91,7 +100,9 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
     const child = run(binaries.postgres, args, home, account, env);
     const outcome = await readiness(child, log);
     if (outcome === "ready") return serving(child, port, urlAt(port), home);
-    const mayPass = /pre-existing shared memory|could not create any TCP\/IP sockets|is being used by/.test(outcome);
+    const mayPass = /pre-existing shared memory|could not create any TCP\/IP sockets|is being used by/.test(
+      outcome,
+    );
     if (!mayPass || systemClock.monotonicMs() > until) {
       throw new StartError(EXIT.failed, `the private Postgres in ${home} did not start: ${outcome}`);
     }
@@ -138,13 +149,21 @@ async function makeCluster(
     chownSync(passwordFile, account.uid, account.gid);
   }
   const args = ["-D", half, "--username=ringside", `--pwfile=${passwordFile}`, "--auth=scram-sha-256"];
-  const child = run(binaries.initdb, [...args, "--encoding=UTF8", "--locale=C", "--no-instructions"], home, account, {});
+  const child = run(
+    binaries.initdb,
+    [...args, "--encoding=UTF8", "--locale=C", "--no-instructions"],
+    home,
+    account,
+    {},
+  );
   const lines = collect(child, log);
   const code = await exitOf(child);
   if (code !== 0) {
     const why = lastOf(lines);
     // As in a container that runs under a bare number.
-    const hint = /user does not exist/.test(why) ? "; run as a user that /etc/passwd knows, or set DATABASE_URL" : "";
+    const hint = /user does not exist/.test(why)
+      ? "; run as a user that /etc/passwd knows, or set DATABASE_URL"
+      : "";
     throw new StartError(EXIT.failed, `initdb could not make ${home} (${code}): ${why}${hint}`);
   }
   renameSync(half, join(home, "cluster"));

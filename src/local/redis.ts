@@ -61,7 +61,7 @@ async function load(): Promise<typeof import("js-redis-server/core")> {
     throw new StartError(
       EXIT.unreachable,
       `there is no Redis of our own (${messageOf(error).split("\n")[0] ?? ""}); ` +
-        "run `npm install` with Node 22 or newer and without --omit=optional, or set REDIS_URL to a Redis server",
+        "run `npm install` without --omit, or set REDIS_URL to a Redis server",
     );
   }
 }

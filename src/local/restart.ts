@@ -14,13 +14,15 @@ const FIRST_MS = 500;
 const LAST_MS = 10_000;
 
 /**
- * @param quickEnds how often in a row this node ended soon after it had been started
+ * @param quickEnds how often in a row, before this time, the node had ended soon after its start
  */
 export function afterEnd(code: number | null, name: string | null, doom: Doom, quickEnds: number): Next {
   if (doom === "killed") return { kind: "stay", why: `killed (${name ?? `exit code ${String(code)}`})` };
-  if (doom === "drained" && code === 0) return { kind: "stay", why: "left" };
+  // One that was marked down while it left had nothing more to do than to end.
+  if (doom === "drained" && (code === 0 || code === FENCED_CODE)) return { kind: "stay", why: "left" };
   const backoffMs = Math.min(FIRST_MS * 2 ** quickEnds, LAST_MS);
-  if (code === FENCED_CODE) return { kind: "restart", afterMs: quickEnds === 0 ? 0 : backoffMs, why: "was fenced" };
+  if (code === FENCED_CODE)
+    return { kind: "restart", afterMs: quickEnds === 0 ? 0 : backoffMs, why: "was fenced" };
   const how = name === null ? `ended with exit code ${String(code)}` : `was ended by ${name}`;
   return { kind: "restart", afterMs: backoffMs, why: how };
 }

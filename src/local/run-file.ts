@@ -37,7 +37,8 @@ export async function claimFolder(
 ): Promise<RunFile> {
   const path = join(dataDir, "run.json");
   const me = identify(process.pid);
-  if (me === undefined) throw new StartError(EXIT.failed, "this system does not tell when a process was born");
+  if (me === undefined)
+    throw new StartError(EXIT.failed, "this system does not tell when a process was born");
   try {
     // Passable for others, because as root Postgres runs as another user below it. What is secret has its own mode.
     mkdirSync(dataDir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
@@ -50,17 +51,24 @@ export async function claimFolder(
       remove: () => rmSync(path, { force: true }),
     };
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST") throw new StartError(EXIT.portBusy, `another start in ${dataDir} is under way`);
-    if (code !== "EACCES" && code !== "EPERM" && code !== "EROFS") throw error;
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (syscall === undefined) throw error;
+    if (syscall === "link" && code === "EEXIST") {
+      throw new StartError(EXIT.portBusy, `another start in ${dataDir} is under way`);
+    }
+    const hint = code === "EACCES" || code === "EPERM" ? ": was it made by another user? Remove it, or" : ";";
     throw new StartError(
       EXIT.failed,
-      `${dataDir} cannot be written to (${code}): was it made by another user? Remove it, or set RINGSIDE_DATA_DIR`,
+      `${dataDir} cannot be written to (${code ?? ""})${hint} set RINGSIDE_DATA_DIR`,
     );
   }
 }
 
-async function endLeftovers(run: Run | undefined, dataDir: string, say: (line: string) => void): Promise<void> {
+async function endLeftovers(
+  run: Run | undefined,
+  dataDir: string,
+  say: (line: string) => void,
+): Promise<void> {
   if (run === undefined) return;
   if (isAlive(run.launcher)) {
     throw new StartError(

@@ -11,7 +11,13 @@ export interface StoreUrls {
 }
 
 export type ToHelper =
-  | { type: "start"; postgresDir: string | undefined; redis: boolean; last: StoreUrls | undefined; logFile: string }
+  | {
+      type: "start";
+      postgresDir: string | undefined;
+      redis: boolean;
+      last: StoreUrls | undefined;
+      logFile: string;
+    }
   /** This node is to be gone before the servers stop. */
   | { type: "node"; id: ProcessId }
   | { type: "stop" };
@@ -60,7 +66,9 @@ export function startServers(options: ServersOptions): Servers {
       else if (message.type === "failed") reject(new StartError(message.exitCode, message.message));
       else options.say(message.line);
     });
-    void exited.then(() => reject(new StartError(EXIT.failed, `the servers' process ended; see ${options.logFile}`)));
+    void exited.then(() =>
+      reject(new StartError(EXIT.failed, `the servers' process ended; see ${options.logFile}`)),
+    );
   });
   ready.then(
     () => exited.then(() => (stopping ? undefined : options.onLost())),

@@ -26,7 +26,10 @@ export const NODES_MAX = 9;
 export const MANAGEMENT_OFFSET = 1_000;
 
 /** @throws StartError that tells every fault at once */
-export function readLocalSettings(env: Readonly<Record<string, string | undefined>>, root: string): LocalSettings {
+export function readLocalSettings(
+  env: Readonly<Record<string, string | undefined>>,
+  root: string,
+): LocalSettings {
   const wrong: string[] = [];
   const number = (name: string, fallback: number, min: number, max: number): number => {
     const text = env[name]?.trim() ?? "";

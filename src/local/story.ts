@@ -72,7 +72,9 @@ export function createStory(): Story {
       case "frozen":
         chapters.delete(fact.nodeId);
         open(fact.nodeId, at);
-        return [`${fact.nodeId} is frozen (SIGSTOP, pid ${fact.pid}); its rooms move when its lease has run out`];
+        return [
+          `${fact.nodeId} is frozen (SIGSTOP, pid ${fact.pid}); its rooms move when its lease has run out`,
+        ];
       case "thawed": {
         const chapter = chapters.get(fact.nodeId);
         if (chapter !== undefined && chapter.noticedAt === undefined) chapters.delete(fact.nodeId);
@@ -92,7 +94,8 @@ export function createStory(): Story {
   const ended = (fact: StoryFact & { kind: "ended" }): string[] => {
     if (fact.restartMs === undefined) return []; // asked for, and told when it was
     const again = fact.restartMs === 0 ? "it starts over" : `it starts again in ${seconds(fact.restartMs)}`;
-    if (fact.why === "was fenced") return [`${fact.nodeId} found that the others had gone on without it; ${again}`];
+    if (fact.why === "was fenced")
+      return [`${fact.nodeId} found that the others had gone on without it; ${again}`];
     open(fact.nodeId, fact.at);
     const words = fact.lastWords === "" ? "" : ` (${fact.lastWords.slice(0, 200)})`;
     return [`${fact.nodeId} ${fact.why}${words}; ${again}`];
@@ -126,7 +129,12 @@ export function createStory(): Story {
     }
   };
 
-  const lost = (lostNodeId: string, reason: string, rooms: number, fact: StoryFact & { kind: "event" }): string[] => {
+  const lost = (
+    lostNodeId: string,
+    reason: string,
+    rooms: number,
+    fact: StoryFact & { kind: "event" },
+  ): string[] => {
     const chapter = chapters.get(lostNodeId);
     if (chapter === undefined || reason === "left" || fact.at < chapter.at) return [];
     chapter.expected = Math.max(chapter.expected, rooms);
@@ -197,7 +205,8 @@ export function createStory(): Story {
       chapter.told += 1;
       if (chapter.told <= TOLD_MAX) lines.push(`  ${room.title}; ${whoIsBack(room, chapter.at)}`);
     }
-    const isWhole = chapter.noticedAt !== undefined && rooms.length >= chapter.expected && rooms.every((r) => r.isSettled);
+    const isWhole =
+      chapter.noticedAt !== undefined && rooms.length >= chapter.expected && rooms.every((r) => r.isSettled);
     if (!isWhole && !isLate) return lines;
     chapters.delete(chapter.nodeId);
     return [...lines, ...ending(chapter, rooms)];
@@ -233,7 +242,8 @@ function whoIsBack(room: RoomPart, since: number): string {
 
 function ending(chapter: Chapter, rooms: readonly RoomPart[]): string[] {
   const lines: string[] = [];
-  if (chapter.told > TOLD_MAX) lines.push(`  and ${chapter.told - TOLD_MAX} more ${chapter.told === TOLD_MAX + 1 ? "room" : "rooms"}`);
+  if (chapter.told > TOLD_MAX)
+    lines.push(`  and ${chapter.told - TOLD_MAX} more ${chapter.told === TOLD_MAX + 1 ? "room" : "rooms"}`);
   const missing = chapter.expected - rooms.length;
   if (missing > 0) lines.push(`  ${plural(missing, "room")} ${missing === 1 ? "is" : "are"} not back yet`);
   if (rooms.length < 2) return lines;
@@ -241,7 +251,10 @@ function ending(chapter: Chapter, rooms: readonly RoomPart[]): string[] {
   const back = rooms.reduce((sum, room) => sum + room.back, 0);
   const lastRoomMs = Math.max(...rooms.map((room) => room.restoredAt)) - chapter.at;
   const lastBackMs = Math.max(...rooms.map((room) => room.backAt ?? 0)) - chapter.at;
-  const who = seats === 0 ? "" : `; ${back} of ${plural(seats, "player")}${back === 0 ? "" : ` after ${millis(lastBackMs)}`}`;
+  const who =
+    seats === 0
+      ? ""
+      : `; ${back} of ${plural(seats, "player")}${back === 0 ? "" : ` after ${millis(lastBackMs)}`}`;
   const whole = missing > 0 ? plural(rooms.length, "room") : `all ${rooms.length} rooms`;
   return [...lines, `  ${whole} restored after ${millis(lastRoomMs)}${who}`];
 }

@@ -15,7 +15,7 @@ export interface Terminal {
 
 export function openTerminal(onCommand: (command: Command) => void): Terminal {
   // A closed terminal or pipe must not end the cluster halfway through stopping.
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+  for (const stream of [process.stdin, process.stdout, process.stderr]) stream.on("error", () => undefined);
   const lines = process.stdin.isTTY ? createInterface({ input: process.stdin, terminal: false }) : undefined;
   lines?.on("line", (line) => onCommand(parseCommand(line)));
   return {
@@ -58,7 +58,14 @@ export function greeting(
 /** The answer to `list`. */
 export function listing(nodes: readonly NodeProcess[]): string[] {
   return nodes.map((node) => {
-    const state = node.state === "running" ? (node.isDraining ? "leaving" : node.isReady ? "running" : "starting") : node.state;
+    const state =
+      node.state === "running"
+        ? node.isDraining
+          ? "leaving"
+          : node.isReady
+            ? "running"
+            : "starting"
+        : node.state;
     return `  ${node.nodeId}  ${state}${node.state === "exited" ? "" : `  pid ${node.pid}`}`;
   });
 }

@@ -69,7 +69,14 @@ export function watchNodes(options: NodeWatchOptions): NodeWatch {
 async function askLive(port: number): Promise<Look> {
   return new Promise((resolve) => {
     const request = get(
-      { host: "127.0.0.1", port, path: "/livez", agent: false, timeout: FROZEN_MS, signal: AbortSignal.timeout(FROZEN_MS) },
+      {
+        host: "127.0.0.1",
+        port,
+        path: "/livez",
+        agent: false,
+        timeout: FROZEN_MS,
+        signal: AbortSignal.timeout(FROZEN_MS),
+      },
       (response) => {
         response.resume();
         resolve(response.statusCode === 200 ? "ok" : "notOk");
