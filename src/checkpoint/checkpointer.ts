@@ -139,7 +139,7 @@ export class Checkpointer<Room extends Saveable> {
       // Too large, or the author's onCacheRoom threw. The last checkpoint stands, and the room is tried again.
       activation.nextDueMs = nowMs + config.checkpointMs;
       const { roomId, epoch } = activation;
-      events.emit("room:threw", { roomId, epoch, where: "checkpoint", error: messageOf(error) });
+      events.emit("room:threw", { roomId, epoch, where: "checkpoint", error: messageOf(error), times: 1 });
       return undefined;
     }
   }

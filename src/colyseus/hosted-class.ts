@@ -8,6 +8,7 @@
 
 import type { Client, ClientPrivate, FixedTimestepCallback, Room } from "@colyseus/core";
 import type { RoomGuard } from "./room-guard.ts";
+import { asServerError } from "./server-error.ts";
 import { hasUnsentChanges, internals } from "./room-internals.ts";
 
 type RoomClass = new () => Room;
@@ -34,11 +35,15 @@ function override(room: Room, name: string, value: unknown): void {
 function wrapHooks(room: Room, guard: RoomGuard): void {
   const { onCreate, onJoin, onReconnect, onLeave, onDrop, onBeforePatch } = room;
 
-  override(room, "onCreate", (options: Record<string, unknown>) =>
-    guard.open(room, options, async (given) => {
-      await onCreate?.call(room, given);
-    }),
-  );
+  override(room, "onCreate", async (options: Record<string, unknown>) => {
+    try {
+      await guard.open(room, options, async (given) => {
+        await onCreate?.call(room, given);
+      });
+    } catch (error) {
+      throw asServerError(error);
+    }
+  });
 
   override(room, "onJoin", async (client: Client, options: unknown, auth: unknown) => {
     guard.joining(room, client);

@@ -20,6 +20,7 @@ import type { RoomGuard } from "./room-guard.ts";
 import { ROOM_ID_OPTION } from "./room-guard.ts";
 import { internals } from "./room-internals.ts";
 import { RoomTransport } from "./room-transport.ts";
+import { asServerError } from "./server-error.ts";
 
 /** What a game is made of: what Colyseus's `defineServer` takes, less what Ringside brings itself. */
 export type GameOptions = Omit<
@@ -68,11 +69,15 @@ export class Colyseus {
       driver: this.listing,
       gracefullyShutdown: false,
       greet: false,
-      selectProcessIdToCreateRoom: (_roomName, options: Record<string, unknown> | undefined) => {
-        const { roomId, processId } = place();
-        // Colyseus passes this very object on to the node that creates the room. A client's own value is overwritten.
-        if (options !== undefined) options[ROOM_ID_OPTION] = roomId;
-        return Promise.resolve(processId);
+      selectProcessIdToCreateRoom: async (_roomName, options: Record<string, unknown> | undefined) => {
+        try {
+          const { roomId, processId } = place();
+          // Colyseus passes this very object on to the node that creates the room. A client's own value is overwritten.
+          if (options !== undefined) options[ROOM_ID_OPTION] = roomId;
+          return processId;
+        } catch (error) {
+          throw asServerError(error);
+        }
       },
     } as Parameters<typeof defineServer>[0]);
   }
