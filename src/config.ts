@@ -104,6 +104,13 @@ export const NUMBERS = {
     max: 1_000,
     why: "how many rooms are restored at the same time on one node",
   },
+  openMs: {
+    env: "OPEN_MS",
+    fallback: 10_000,
+    min: 100,
+    max: 600_000,
+    why: "how long a room's onCreate may take when the room is restored",
+  },
   upgradeHoldMs: {
     env: "UPGRADE_HOLD_MS",
     fallback: 10_000,

@@ -48,7 +48,8 @@ export interface Events {
   "room:moved": { roomId: RoomId; epoch: Epoch; moveMs: number };
   "room:disposed": { roomId: RoomId; epoch: Epoch };
   "room:fenced": { roomId: RoomId; epoch: Epoch };
-  "room:threw": { roomId: RoomId; epoch: Epoch; where: string; error: string };
+  /** `times`: how often since it was last told, which is at most once a second for each place. */
+  "room:threw": { roomId: RoomId; epoch: Epoch; where: string; error: string; times: number };
   "room:unreadable": { roomId: RoomId; epoch: Epoch; error: string };
   "seat:taken": { roomId: RoomId; sessionId: SessionId };
   "seat:reclaimed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId; afterMs: number };

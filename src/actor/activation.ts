@@ -6,7 +6,7 @@ import type { Client, Room } from "@colyseus/core";
 import type { Saveable } from "../checkpoint/checkpointer.ts";
 import type { Snapshot } from "../checkpoint/snapshot.ts";
 import { hasUnsentChanges, internals } from "../colyseus/room-internals.ts";
-import { captureState } from "../colyseus/state-tree.ts";
+import { captureState, isSchemaState } from "../colyseus/state-tree.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import type { Phase } from "./phase.ts";
 
@@ -54,6 +54,8 @@ export class Activation implements Saveable {
   /** Players from whom a frame was kept back. Their mirror has a hole. */
   readonly missed = new Set<Client>();
 
+  readonly #throws = new Map<string, { readonly sinceMs: number; times: number }>();
+
   constructor(roomId: RoomId, name: string, epoch: Epoch, room: Room) {
     this.roomId = roomId;
     this.name = name;
@@ -67,6 +69,21 @@ export class Activation implements Saveable {
 
   get players(): number {
     return this.room.clients.length;
+  }
+
+  /**
+   * Counts what the author's code throws.
+   *
+   * @returns how many times it has thrown there since that was last told; 0 when that was less than a second ago
+   */
+  countThrow(where: string, nowMs: number): number {
+    const told = this.#throws.get(where);
+    if (told !== undefined && nowMs - told.sinceMs < 1_000) {
+      told.times += 1;
+      return 0;
+    }
+    this.#throws.set(where, { sinceMs: nowMs, times: 0 });
+    return (told?.times ?? 0) + 1;
   }
 
   markChanged(nowMs: number): void {
@@ -116,5 +133,5 @@ export class Activation implements Saveable {
 
 function captureOf(room: Room): Snapshot["state"] {
   const state: unknown = room.state;
-  return state === undefined || state === null ? undefined : captureState(state as never);
+  return isSchemaState(state) ? captureState(state) : undefined;
 }

@@ -117,7 +117,13 @@ export class Players {
     // A seat that stays behind by a failure here meets, at the next restore, a state that does not know it, and its
     // player joins again if they ever come; otherwise it lapses.
     this.#parts.seats.giveUp({ roomId, epoch, sessionId }).catch((error: unknown) => {
-      this.#parts.events.emit("room:threw", { roomId, epoch, where: "leave", error: messageOf(error) });
+      this.#parts.events.emit("room:threw", {
+        roomId,
+        epoch,
+        where: "leave",
+        error: messageOf(error),
+        times: 1,
+      });
     });
   }
 

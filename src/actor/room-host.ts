@@ -36,6 +36,8 @@ export class RoomHost implements RoomGuard {
   readonly #byRoom = new WeakMap<Room, Activation>();
   /** Rooms that are being opened from a claim, until Colyseus has made their Room. */
   readonly #claims = new Map<string, { readonly claimed: ClaimedRoom; readonly readable: Readable }>();
+  /** Rooms that are this node's in Postgres without an activation: about to be entered, or ended but not yet there. */
+  readonly #between = new Set<RoomId>();
   #refusesNewRooms = false;
 
   constructor(parts: RoomHostParts) {
@@ -46,6 +48,15 @@ export class RoomHost implements RoomGuard {
   /** The rooms here, in whatever phase but ended. */
   get activations(): ReadonlyMap<RoomId, Activation> {
     return this.#activations;
+  }
+
+  /** Every room that this node has something to do with. What Postgres gives it beyond these was claimed unawares. */
+  get known(): RoomId[] {
+    return [...this.#activations.keys(), ...this.#between];
+  }
+
+  isKnown(roomId: RoomId): boolean {
+    return this.#activations.has(roomId) || this.#between.has(roomId);
   }
 
   /** From now on nobody can create a room here. */
@@ -60,13 +71,19 @@ export class RoomHost implements RoomGuard {
    * neither here nor given up
    */
   async openClaimed(claimed: ClaimedRoom, why: OpenReason): Promise<Activation> {
-    const { clock, directory, events } = this.#parts;
+    const { clock, config, directory, events } = this.#parts;
     const startedMs = clock.monotonicMs();
     const readable = await readSnapshot(claimed, directory, events);
     this.#claims.set(claimed.roomId, { claimed, readable });
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const cancel = clock.after(config.openMs, () => {
+      reject(new RingsideError("INTERNAL", { why: "onCreate did not end in time", openMs: config.openMs }));
+    });
     try {
-      await matchMaker.handleCreateRoom(claimed.name, claimed.options, undefined, claimed.roomId);
+      const opening = matchMaker.handleCreateRoom(claimed.name, claimed.options, undefined, claimed.roomId);
+      await Promise.race([opening, late]);
     } finally {
+      cancel();
       this.#claims.delete(claimed.roomId);
     }
     const activation = this.#activations.get(claimed.roomId);
@@ -137,12 +154,17 @@ export class RoomHost implements RoomGuard {
   }
 
   threw(room: Room, where: string, error: unknown): void {
+    const { clock, events } = this.#parts;
     const activation = this.#byRoom.get(room);
-    const facts = { where, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-    this.#parts.events.emit("room:threw", {
-      roomId: (activation?.roomId ?? room.roomId) as RoomId,
+    // A tick that throws does so twenty times a second; it is told once, with the count.
+    const times = activation === undefined ? 1 : activation.countThrow(where, clock.monotonicMs());
+    if (times === 0) return;
+    events.emit("room:threw", {
+      roomId: activation?.roomId ?? (room.roomId as RoomId),
       epoch: activation?.epoch ?? (0 as Epoch),
-      ...facts,
+      where,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      times,
     });
   }
 
@@ -210,12 +232,22 @@ export class RoomHost implements RoomGuard {
     // Only now: authors may choose an id of their own in onCreate.
     const { roomId } = room;
     if (!isName(roomId)) throw new RingsideError("BAD_REQUEST", { roomId, why: "not a room id" });
-    const epoch = await directory.create(roomId as RoomId, room.roomName, given);
-    if (epoch === undefined) throw new RingsideError("STALE_EPOCH", { roomId, why: "the id is in use" });
-    const activation = this.#enter(new Activation(roomId as RoomId, room.roomName, epoch, room));
+    this.#between.add(roomId as RoomId);
+    let activation: Activation;
+    try {
+      const epoch = await directory.create(roomId as RoomId, room.roomName, given);
+      if (epoch === undefined) throw new RingsideError("STALE_EPOCH", { roomId, why: "the id is in use" });
+      activation = this.#enter(new Activation(roomId as RoomId, room.roomName, epoch, room));
+    } finally {
+      this.#between.delete(roomId as RoomId);
+    }
     activation.markChanged(this.#parts.clock.monotonicMs());
     activation.phase = { name: "active" };
-    events.emit("room:created", { roomId: activation.roomId, epoch, name: activation.name });
+    events.emit("room:created", {
+      roomId: activation.roomId,
+      epoch: activation.epoch,
+      name: activation.name,
+    });
   }
 
   async #openSaved(
@@ -230,6 +262,9 @@ export class RoomHost implements RoomGuard {
     await authorsOnCreate(withoutRoomId(options));
     room.roomId = claimed.roomId; // an author who chooses ids in onCreate has just chosen another
     if (!this.#parts.lease.isHeld) throw new RingsideError("LEASE_LOST", { roomId: claimed.roomId });
+    // Too late: the room was given up meanwhile, and may be another's.
+    if (this.#claims.get(claimed.roomId)?.claimed !== claimed)
+      throw new RingsideError("STALE_EPOCH", { roomId: claimed.roomId });
 
     // From here on without a pause, so that nothing ticks on a state that is half there.
     restoreInto(activation, readable, this.#parts.clock.monotonicMs());
@@ -248,6 +283,7 @@ export class RoomHost implements RoomGuard {
       if (activation.phase.name === "ended") return;
       activation.phase = { name: "ended", why: "disposed" };
       this.#activations.delete(roomId);
+      this.#between.add(roomId);
       // After the author's onDispose, which may still want the room to be there.
       internals(room)._events.once("disconnect", () => void this.#disposed(activation));
     });
@@ -261,7 +297,9 @@ export class RoomHost implements RoomGuard {
       events.emit("room:disposed", { roomId, epoch });
     } catch (error) {
       // The row is still ours and is found as orphaned; the room then opens once more, empty, and ends again.
-      events.emit("room:threw", { roomId, epoch, where: "dispose", error: messageOf(error) });
+      events.emit("room:threw", { roomId, epoch, where: "dispose", error: messageOf(error), times: 1 });
+    } finally {
+      this.#between.delete(roomId);
     }
   }
 

@@ -108,8 +108,8 @@ export class Recovery {
     if (!lease.isHeld) return;
     const mine = (await directory.readUnowned(LOOK_MAX)).filter((roomId) => this.#isMine(roomId));
     // Lost answers are rare, so the question is too.
-    if (this.#looks++ % 5 === 0) mine.push(...(await directory.readOrphaned([...host.activations.keys()])));
-    const wanted = mine.filter((roomId) => !this.#opening.has(roomId) && !host.activations.has(roomId));
+    if (this.#looks++ % 5 === 0) mine.push(...(await directory.readOrphaned(host.known)));
+    const wanted = mine.filter((roomId) => !this.#opening.has(roomId) && !host.isKnown(roomId));
     for (let from = 0; from < wanted.length && lease.isHeld; from += CLAIM_MAX) {
       await this.#claimMany(wanted.slice(from, from + CLAIM_MAX));
     }
@@ -156,7 +156,7 @@ export class Recovery {
     try {
       return await host.openClaimed(claimed, why);
     } catch (error) {
-      events.emit("room:threw", { roomId, epoch, where: "open", error: messageOf(error) });
+      events.emit("room:threw", { roomId, epoch, where: "open", error: messageOf(error), times: 1 });
       await directory.failedOpen(roomId, epoch, OPEN_ATTEMPTS_MAX, messageOf(error)).catch(() => {
         // Still ours on paper: found as orphaned, and opened again.
       });
