@@ -18,13 +18,23 @@ const { fileURLToPath } = await import("node:url");
 const folder = mkdtempSync(join(tmpdir(), "ringside-report-"));
 const report = join(folder, "report.json");
 const vitest = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
-const args = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...process.argv.slice(2)];
+const args = [
+  "run",
+  "--reporter=default",
+  "--reporter=json",
+  `--outputFile.json=${report}`,
+  ...process.argv.slice(2),
+];
 const child = spawn(process.execPath, [vitest, ...args], { stdio: "inherit" });
-const code = await new Promise((resolve) => child.on("exit", (exitCode, signal) => resolve(exitCode ?? signal)));
+const code = await new Promise((resolve) =>
+  child.on("exit", (exitCode, signal) => resolve(exitCode ?? signal)),
+);
 
 let counts = { passed: 0, failed: 1, skipped: 0 };
 try {
-  const { numPassedTests, numFailedTests, numFailedTestSuites, numPendingTests } = JSON.parse(readFileSync(report, "utf8"));
+  const { numPassedTests, numFailedTests, numFailedTestSuites, numPendingTests } = JSON.parse(
+    readFileSync(report, "utf8"),
+  );
   // A file that could not even be loaded has no failed test of its own.
   const failed = code === 0 ? numFailedTests : Math.max(numFailedTests, numFailedTestSuites, 1);
   counts = { passed: numPassedTests, failed, skipped: numPendingTests };

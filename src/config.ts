@@ -288,5 +288,7 @@ function faultyUrl(name: string, text: string, schemes: readonly string[]): stri
   if (text === "") return []; // already reported as not set
   const scheme = URL.canParse(text) ? new URL(text).protocol : "";
   // The value may hold a password, so it is not repeated.
-  return schemes.includes(scheme) ? [] : [`${name} must be a URL that begins with ${schemes[0]}//`];
+  return schemes.includes(scheme)
+    ? []
+    : [`${name} must be a URL that begins with ${schemes.join("// or ")}//`];
 }

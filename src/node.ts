@@ -89,7 +89,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
 
     // ---- membership and ownership ----
     const lease = new Lease(clock, config.leaseMs, config.leaseMarginMs);
-    const directory = new Directory(database, incarnation);
+    const directory = new Directory(database, incarnation, Object.keys(game.rooms));
     let ring = new Ring({ version: 0, members: [] });
     let state: "starting" | "ready" | "draining" = "starting";
 

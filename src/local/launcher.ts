@@ -128,7 +128,7 @@ export function createLauncher(
     };
     const showError = errorLines(say, () => clock.monotonicMs());
     const newNodes = createNodes({
-      main: join(settings.root, "src", "main.ts"),
+      args: [join(settings.root, "src", "main.ts"), ...(settings.game === undefined ? [] : [settings.game])],
       execArgv,
       env,
       logDir,

@@ -22,7 +22,7 @@ function fail(error: unknown): number {
 
 async function main(): Promise<number> {
   const startedAt = systemClock.monotonicMs();
-  const settings = readLocalSettings(process.env, root);
+  const settings = readLocalSettings(process.env, root, process.argv.slice(2));
   let cluster: Cluster | undefined;
   let exitCode = 0;
   let isStopping = false;

@@ -46,7 +46,8 @@ export interface Nodes {
 }
 
 export interface NodesOptions {
-  readonly main: string;
+  /** What Node runs: the node's entry, then the game if it is not the demo's. */
+  readonly args: readonly string[];
   readonly execArgv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logDir: string;
@@ -82,7 +83,7 @@ export function createNodes(options: NodesOptions): Nodes {
 
   const start = async (nodeId: string): Promise<void> => {
     const log = openLogFile(join(options.logDir, `${nodeId}.log`));
-    const child = spawn(process.execPath, [...options.execArgv, options.main], {
+    const child = spawn(process.execPath, [...options.execArgv, ...options.args], {
       detached: true,
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: { ...options.env, NODE_ID: nodeId },

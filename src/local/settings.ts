@@ -1,6 +1,7 @@
 // The few settings of the local cluster itself. Everything else in the environment goes on to the nodes as it is
 // (src/config.ts), so that nothing differs between here and production but addresses and counts.
 
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { EXIT, StartError } from "./start-error.ts";
 
@@ -17,6 +18,8 @@ export interface LocalSettings {
   readonly databaseUrl: string | undefined;
   readonly redisUrl: string | undefined;
   readonly clusterKey: string | undefined;
+  /** The game's module; undefined means the demo's, rooms/index.ts. */
+  readonly game: string | undefined;
   /** The environment, for the nodes. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -29,6 +32,7 @@ export const MANAGEMENT_OFFSET = 1_000;
 export function readLocalSettings(
   env: Readonly<Record<string, string | undefined>>,
   root: string,
+  args: readonly string[] = [],
 ): LocalSettings {
   const wrong: string[] = [];
   const number = (name: string, fallback: number, min: number, max: number): number => {
@@ -53,6 +57,10 @@ export function readLocalSettings(
     return value;
   };
 
+  const [game, ...rest] = args.map((arg) => resolve(arg));
+  if (rest.length > 0) wrong.push("one game at a time: npm start -- path/to/game.ts");
+  if (game !== undefined && !existsSync(game)) wrong.push(`there is no ${game}: name the module of a game`);
+
   const settings: LocalSettings = {
     root,
     dataDir: resolve(root, text("RINGSIDE_DATA_DIR") ?? join(root, ".ringside")),
@@ -62,6 +70,7 @@ export function readLocalSettings(
     databaseUrl: url(["DATABASE_URL"], ["postgres:", "postgresql:"]),
     redisUrl: url(["REDIS_URL", "REDIS_URI"], ["redis:", "rediss:"]),
     clusterKey: text("CLUSTER_KEY"),
+    game,
     env,
   };
   if (wrong.length > 0) throw new StartError(EXIT.badConfig, wrong.join("; "));

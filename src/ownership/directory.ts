@@ -50,10 +50,16 @@ interface SavedRow {
 export class Directory {
   readonly #database: Database;
   readonly #self: Incarnation;
+  readonly #names: readonly string[];
 
-  constructor(database: Database, self: Incarnation) {
+  /**
+   * @param names the rooms that this node can open. In a deploy that brings or drops a kind of room, nodes with and
+   * without it run side by side; a node without it leaves such rooms alone
+   */
+  constructor(database: Database, self: Incarnation, names: readonly string[]) {
     this.#database = database;
     this.#self = self;
+    this.#names = names;
   }
 
   /** Enters a new room. @returns its first epoch; undefined when the id is in use, or this node may own nothing */
@@ -76,7 +82,7 @@ export class Directory {
       from_node: NodeId | null;
       from_epoch: Epoch;
     }
-    const claims = await this.#database.run<Claim>("claim-rooms", [roomIds, this.#self]);
+    const claims = await this.#database.run<Claim>("claim-rooms", [roomIds, this.#self, this.#names]);
     if (claims.length === 0) return [];
     type Saved = SavedRow & { room_id: RoomId; seats: StoredSeat[] };
     const taken = claims.map((claim) => claim.room_id);
@@ -114,7 +120,7 @@ export class Directory {
 
   /** Rooms that nobody who counts owns, those with players first. */
   async readUnowned(atMost: number): Promise<RoomId[]> {
-    const rows = await this.#database.run<{ room_id: RoomId }>("unowned-rooms", [atMost]);
+    const rows = await this.#database.run<{ room_id: RoomId }>("unowned-rooms", [atMost, this.#names]);
     return rows.map((row) => row.room_id);
   }
 

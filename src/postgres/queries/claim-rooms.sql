@@ -1,5 +1,5 @@
 -- Take rooms that nobody who counts owns, each at its next epoch.
--- $1 room_ids text[] · $2 the claimant's incarnation uuid
+-- $1 room_ids text[] · $2 the claimant's incarnation uuid · $3 names of the rooms that it can open, text[]
 -- A row {room_id, name, options, epoch, from_node, from_epoch} for each room taken. Of any number of claimants exactly one
 -- gets a room: the second waits for the row's lock and then finds an owner that is not down. What was saved is read by
 -- a statement of its own (read-rooms.sql), after this one: here it would be read as of this statement's beginning,
@@ -14,7 +14,7 @@ WITH me AS (
 UPDATE room r
    SET owner = me.incarnation, owner_node = me.node_id, epoch = r.epoch + 1, claimed_at = clock_timestamp()
   FROM before b, me
- WHERE r.room_id = b.room_id AND r.disposed_at IS NULL AND r.quarantined_at IS NULL
+ WHERE r.room_id = b.room_id AND r.name = ANY ($3::text[]) AND r.disposed_at IS NULL AND r.quarantined_at IS NULL
    AND (r.owner IS NULL OR r.owner = me.incarnation -- taken before, but the answer was lost on the way
         OR NOT EXISTS (SELECT 1 FROM node n WHERE n.incarnation = r.owner AND n.state <> 'down'))
 RETURNING r.room_id, r.name, r.options, r.epoch::integer AS epoch, b.owner_node AS from_node,

@@ -1,9 +1,9 @@
 -- The rooms that nobody who counts owns, those with players first.
--- $1 at most so many, integer
+-- $1 at most so many, integer · $2 names of the rooms that the asker can open, text[]
 -- Rows {room_id}.
 SELECT r.room_id
   FROM room r
- WHERE r.disposed_at IS NULL AND r.quarantined_at IS NULL
+ WHERE r.name = ANY ($2::text[]) AND r.disposed_at IS NULL AND r.quarantined_at IS NULL
    AND (r.owner IS NULL OR r.owner NOT IN (SELECT incarnation FROM node WHERE state <> 'down'))
  ORDER BY r.players DESC, r.room_id
  LIMIT $1::integer;
