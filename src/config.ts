@@ -1,5 +1,5 @@
 // Every knob of a node, one row each. The README's table of settings is printed from these rows
-// (`node scripts/settings.ts`). Rows are checked together, and every fault is reported at once.
+// (`node scripts/readme.ts`). Rows are checked together, and every fault is reported at once.
 
 import { RingsideError } from "./errors.ts";
 import { isName, type NodeId } from "./ids.ts";

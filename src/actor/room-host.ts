@@ -2,7 +2,7 @@
 // (RoomGuard). The steps of opening are in open-room.ts, players' comings and goings in players.ts.
 
 import { matchMaker, type Client, type Room } from "@colyseus/core";
-import { evict, internals, setElapsed, silence } from "../colyseus/room-internals.ts";
+import { completeFullStates, evict, internals, setElapsed, silence } from "../colyseus/room-internals.ts";
 import { ROOM_ID_OPTION, type RoomGuard } from "../colyseus/room-guard.ts";
 import type { Config } from "../config.ts";
 import { ERRORS, messageOf, RingsideError } from "../errors.ts";
@@ -228,6 +228,7 @@ export class RoomHost implements RoomGuard {
     if (typeof chosen === "string") room.roomId = chosen;
     const given = withoutRoomId(options);
     await authorsOnCreate(given);
+    completeFullStates(room);
 
     // Only now: authors may choose an id of their own in onCreate.
     const { roomId } = room;

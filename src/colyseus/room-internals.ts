@@ -3,6 +3,8 @@
 
 import type { EventEmitter } from "node:events";
 import type { Client, ClientPrivate, Deferred, Room } from "@colyseus/core";
+import type { Encoder } from "@colyseus/schema";
+import { tellAbsentFields } from "./state-absent.ts";
 
 export interface RoomInternals {
   readonly _events: EventEmitter;
@@ -18,9 +20,7 @@ export interface RoomInternals {
   readonly _reservedSeats: Record<string, unknown>;
   readonly _reservedSeatTimeouts: Record<string, NodeJS.Timeout>;
   readonly _reconnections: Record<string, [sessionId: string, pending: Deferred<Client>]>;
-  readonly _serializer: {
-    readonly encoder?: { readonly hasChanges: boolean; readonly hasUnreliableChanges: boolean };
-  };
+  readonly _serializer: { readonly encoder?: Encoder };
   _simulationInterval: NodeJS.Timeout | undefined;
   readonly _lockedExplicitly: boolean;
   _onMessage(client: Client & ClientPrivate, bytes: Buffer): void;
@@ -37,6 +37,15 @@ export function internals(room: Room): RoomInternals {
 export function hasUnsentChanges(room: Room): boolean {
   const encoder = internals(room)._serializer.encoder;
   return encoder !== undefined && (encoder.hasChanges || encoder.hasUnreliableChanges);
+}
+
+/**
+ * Makes the full states of a room that was not restored complete too: a player who was away must also learn of fields
+ * that lost their value meanwhile (state-absent.ts).
+ */
+export function completeFullStates(room: Room): void {
+  const { encoder } = internals(room)._serializer;
+  if (encoder !== undefined) tellAbsentFields(encoder);
 }
 
 /** Lets the room's clock go on as if no time had passed since its last tick, and `elapsedMs` in all. */

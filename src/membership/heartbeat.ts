@@ -52,7 +52,8 @@ export class Heartbeat {
   #answeredSinceMs: number | undefined;
   #lostAtMs: number | undefined;
   #lapsedAtMs: number | undefined;
-  #wake: (() => void) | undefined;
+  #isHurried = false;
+  #wake = (): void => {};
   #loop: Promise<void> | undefined;
 
   constructor(parts: HeartbeatParts) {
@@ -75,8 +76,8 @@ export class Heartbeat {
 
   /** Beats at once, because something changed. Calls that come while a beat is under way cause one more after it. */
   hurry(): void {
-    this.#wake?.();
-    this.#wake = undefined;
+    this.#isHurried = true;
+    this.#wake();
   }
 
   async stop(): Promise<void> {
@@ -88,13 +89,19 @@ export class Heartbeat {
   async #run(): Promise<void> {
     const { config, clock } = this.#parts;
     while (!this.#stopping.signal.aborted) {
-      const hurried = new Promise<void>((resolve) => (this.#wake = resolve));
-      const pause = new AbortController();
-      await Promise.race([hurried, clock.sleep(config.leaseRenewMs, pause.signal).catch(() => {})]);
-      pause.abort();
+      if (!this.#isHurried) await this.#pause(clock, config.leaseRenewMs);
+      this.#isHurried = false;
       if (this.#stopping.signal.aborted) return;
       await this.#beat().catch((error: unknown) => this.#missed(error));
     }
+  }
+
+  async #pause(clock: Clock, ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const cancel = clock.after(ms, resolve);
+    await promise;
+    cancel();
   }
 
   async #beat(): Promise<void> {
