@@ -262,7 +262,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     texts[name] = value ?? row.fallback ?? "";
   }
   if (texts.nodeId !== "" && !isName(texts.nodeId)) {
-    wrong.push(`NODE_ID=${texts.nodeId} must be 1 to 64 letters, digits, - or _`);
+    wrong.push(`NODE_ID=${String(texts.nodeId)} must be 1 to 64 letters, digits, - or _`);
   }
   if (texts.clusterKey !== "" && texts.clusterKey.length < 16) {
     wrong.push("CLUSTER_KEY must have at least 16 characters");

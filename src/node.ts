@@ -117,7 +117,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       isSelf: (other) => other === incarnation,
     });
     const isHere = (roomId: RoomId): boolean => host.activations.get(roomId)?.isActive === true;
-    const activate = (roomId: RoomId): Promise<unknown> => recovery.activate(roomId, "demand");
+    const activate = (roomId: RoomId): Promise<unknown> => recovery.activate(roomId);
 
     // ---- Colyseus ----
     const colyseus = new Colyseus({

@@ -107,6 +107,8 @@ export class Activation implements Saveable {
     const inside = internals(room);
     const userData: Record<string, SavedPlayer> = {};
     for (const [sessionId, occupant] of this.occupants) {
+      // The state has never heard of them, and a restore from it must not believe that it has.
+      if (this.awaited.get(sessionId)?.mustRejoin === true) continue;
       userData[sessionId] = {
         userData: occupant.userData,
         ...(this.joining.has(sessionId) ? { joining: true as const } : {}),

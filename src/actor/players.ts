@@ -1,7 +1,7 @@
 // Players' comings and goings in one room: seats that are durable before anybody is told (SEAT1), seats that wait for
 // their players after a restore, and what is said while the room may not listen.
 
-import type { Client } from "@colyseus/core";
+import type { Client, Room } from "@colyseus/core";
 import type { Snapshot } from "../checkpoint/snapshot.ts";
 import { internals } from "../colyseus/room-internals.ts";
 import type { Config } from "../config.ts";
@@ -149,6 +149,7 @@ export class Players {
       away.catch(() => this.#lapsed(activation, standIn, mustRejoin));
     }
     internals(room)._listing.clients = plan.kept.length;
+    recount(room);
     this.#homecomings.set(activation, {
       sinceMs: clock.monotonicMs(),
       seats: plan.kept.length,
@@ -218,9 +219,19 @@ export class Players {
     activation.awaited.delete(standIn.sessionId);
     const inside = internals(room);
     inside._listing.clients = Math.max(0, inside._listing.clients - 1);
+    delete inside._reservedSeats[standIn.sessionId]; // Colyseus is about to; the count is made before
+    recount(room);
     if (!mustRejoin) void room.onLeave?.(standIn, ABNORMAL_CLOSURE);
     this.left(activation, standIn.sessionId);
     this.#parts.events.emit("seat:lapsed", { roomId, epoch, sessionId: standIn.sessionId as SessionId });
     this.settleIfAllAreBack(activation);
   }
+}
+
+/**
+ * Lets Colyseus find out whether the room is full, and write it to the listing. It does so by itself when players come and
+ * go, but not when seats are kept or given up: the room would be found by those who look for a free seat, or by nobody.
+ */
+function recount(room: Room): void {
+  void room.setMatchmaking({ maxClients: room.maxClients });
 }

@@ -137,6 +137,11 @@ export class RoomHost implements RoomGuard {
     return activation && this.#players.reconnected(activation, client);
   }
 
+  hasSeat(room: Room, sessionId: string): boolean {
+    const activation = this.#byRoom.get(room);
+    return activation?.occupants.has(sessionId) === true && !activation.joining.has(sessionId);
+  }
+
   left(room: Room, sessionId: string): void {
     this.#with(room, (activation) => this.#players.left(activation, sessionId));
   }

@@ -3,10 +3,17 @@
 //
 // What a wrapped room does differently, and nothing else:
 // - it ticks, patches and hears its players only while its activation may act (OWN4);
-// - a player's seat is durable before they are told of having joined (SEAT1);
+// - a player's seat is durable before they are told of having joined (SEAT1), and a connection that breaks right after
+//   that, or in the middle of coming back, is a drop like any other;
 // - what the author's code throws stays in the room (ROOM1).
 
-import type { Client, ClientPrivate, FixedTimestepCallback, Room } from "@colyseus/core";
+import {
+  ClientState,
+  type Client,
+  type ClientPrivate,
+  type FixedTimestepCallback,
+  type Room,
+} from "@colyseus/core";
 import type { RoomGuard } from "./room-guard.ts";
 import { asServerError } from "./server-error.ts";
 import { hasUnsentChanges, internals } from "./room-internals.ts";
@@ -21,6 +28,7 @@ export function hostedClass(Authored: RoomClass, guard: RoomGuard): RoomClass {
       wrapHooks(this, guard);
       wrapTime(this, guard);
       wrapMessages(this, guard);
+      wrapDrops(this, guard);
     }
   };
   Object.defineProperty(Hosted, "name", { value: Authored.name });
@@ -160,4 +168,35 @@ function wrapMessages(room: Room, guard: RoomGuard): void {
     const known = guard.resolveToken(room, undefined, token);
     return known === undefined ? undefined : checkReconnectionToken.call(room, known);
   });
+}
+
+/**
+ * A connection that breaks before the player has acknowledged the join, or while onReconnect runs, loses the seat in
+ * stock Colyseus: allowReconnection refuses a client that "has not joined", and a return cut short counts as denied. After
+ * a failover that is where connections break, and the seat is durable by then. So it is treated as the drop it is.
+ */
+function wrapDrops(room: Room, guard: RoomGuard): void {
+  const { allowReconnection } = room;
+  const { _onLeave } = internals(room);
+
+  override(room, "allowReconnection", (client: Client & ClientPrivate, seconds: number | "manual") => {
+    if (guard.hasSeat(room, client.sessionId) && isCutOff(client)) delete client._enqueuedMessages;
+    const pending = allowReconnection.call(room, client, seconds);
+    // Authors leave this promise alone, as Colyseus's own examples do. Its rejection is told by onLeave.
+    pending.catch(() => {});
+    return pending;
+  });
+
+  override(room, "_onLeave", (client: Client & ClientPrivate, code?: number) => {
+    const isReturnCutShort = client.state === ClientState.RECONNECTING && isCutOff(client);
+    if (isReturnCutShort) client.state = ClientState.JOINING; // so that onDrop is called, not onLeave
+    return _onLeave.call(room, client, isReturnCutShort ? ABNORMAL_CLOSURE : code);
+  });
+}
+
+/** What WebSockets say of a connection that broke without a word. */
+const ABNORMAL_CLOSURE = 1006;
+
+function isCutOff(client: ClientPrivate): boolean {
+  return client.readyState !== WebSocket.OPEN;
 }

@@ -21,6 +21,8 @@ export interface RoomGuard {
    * @returns the options of their join when the restored state is older than it, and must hear of them by onJoin
    */
   reconnected(room: Room, client: Client): { readonly options: unknown } | undefined;
+  /** Whether this player's seat is durable: they have joined, whatever became of their connection since. */
+  hasSeat(room: Room, sessionId: string): boolean;
   /** A player is gone for good. */
   left(room: Room, sessionId: string): void;
   /** The room's state is not what it was at the last patch. */

@@ -24,6 +24,7 @@ export interface RoomInternals {
   _simulationInterval: NodeJS.Timeout | undefined;
   readonly _lockedExplicitly: boolean;
   _onMessage(client: Client & ClientPrivate, bytes: Buffer): void;
+  _onLeave(client: Client & ClientPrivate, code?: number): Promise<unknown>;
   _reserveSeat(sessionId: string, options: unknown, auth: unknown, seconds: number): Promise<boolean>;
   checkReconnectionToken(token: string): string | undefined;
 }

@@ -92,17 +92,26 @@ export class RoomTransport extends WebSocketTransport {
       refuse(socket, ERRORS.SEAT_UNKNOWN.close, "seat reservation expired.");
       return;
     }
+    // The newest connection wins the seat: the one before may be a frozen gateway's, which would not close for long.
+    const stale = known === undefined ? undefined : room.clients.get(seat.sessionId);
+    if (stale?.reconnectionToken === known) (stale?.ref as WebSocket | undefined)?.terminate();
     const client = new RoomClient(seat.sessionId, socket, room, this.#guard, token);
     const context = createAuthContext({
       headers: request.headers as Record<string, string | undefined>,
       token: seat.authToken,
       remoteAddress: request.socket.remoteAddress ?? "",
     });
+    const before = room.clients.get(seat.sessionId);
     try {
-      await connectClientToRoom(room, client, context, {
+      const joining = connectClientToRoom(room, client, context, {
         ...(known === undefined ? {} : { reconnectionToken: known }),
         skipHandshake: seat.skipHandshake,
       });
+      // The token shows that this is the same player, so a connection that still holds the seat leads nowhere: over a
+      // frozen gateway, or a network they have left. Colyseus, by now waiting for it to end, would leave that to its
+      // pings, which take 6 s.
+      if (known !== undefined && before?.reconnectionToken === known) (before.ref as WebSocket).terminate();
+      await joining;
     } catch (error) {
       if (!(error instanceof ServerError)) this.#onError(error);
       const code = retryCode(error) ?? ERRORS.SEAT_UNKNOWN.close;

@@ -28,6 +28,8 @@ export interface ClaimedRoom {
   readonly epoch: Epoch;
   readonly fromNodeId: NodeId | null;
   readonly fromEpoch: Epoch;
+  /** Whether the former owner gave it up on purpose, saved to the last change. */
+  readonly wasReleased: boolean;
   /** The newest one; undefined when the room was never saved. */
   readonly checkpoint: StoredCheckpoint | undefined;
   readonly seats: readonly StoredSeat[];
@@ -81,6 +83,7 @@ export class Directory {
       epoch: Epoch;
       from_node: NodeId | null;
       from_epoch: Epoch;
+      released: boolean;
     }
     const claims = await this.#database.run<Claim>("claim-rooms", [roomIds, this.#self, this.#names]);
     if (claims.length === 0) return [];
@@ -96,6 +99,7 @@ export class Directory {
       epoch: claim.epoch,
       fromNodeId: claim.from_node,
       fromEpoch: claim.from_epoch,
+      wasReleased: claim.released,
       checkpoint: toCheckpoint(saved.get(claim.room_id)),
       seats: saved.get(claim.room_id)?.seats ?? [],
     }));

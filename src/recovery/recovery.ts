@@ -73,13 +73,13 @@ export class Recovery {
    *
    * @returns undefined when another node has it, when it does not exist, or when it could not be opened
    */
-  async activate(roomId: RoomId, why: OpenReason): Promise<Activation | undefined> {
+  async activate(roomId: RoomId): Promise<Activation | undefined> {
     const here = this.#parts.host.activations.get(roomId);
     if (here !== undefined) return here;
     const underWay = this.#opening.get(roomId);
     if (underWay !== undefined) return underWay;
     if (this.#stopping.signal.aborted || !this.#parts.lease.isHeld) return undefined;
-    const opening = this.#claimOne(roomId, why).finally(() => this.#opening.delete(roomId));
+    const opening = this.#claimOne(roomId).finally(() => this.#opening.delete(roomId));
     this.#opening.set(roomId, opening);
     return opening;
   }
@@ -120,9 +120,9 @@ export class Recovery {
     return member !== undefined && this.#parts.isSelf(member.incarnation);
   }
 
-  async #claimOne(roomId: RoomId, why: OpenReason): Promise<Activation | undefined> {
+  async #claimOne(roomId: RoomId): Promise<Activation | undefined> {
     const [claimed] = await this.#parts.directory.claim([roomId]);
-    return claimed && this.#open(claimed, why);
+    return claimed && this.#open(claimed, "demand");
   }
 
   /** One statement claims many; they are then opened a few at a time, so that the rooms already here keep their ticks. */
@@ -154,7 +154,7 @@ export class Recovery {
     const { host, directory, events } = this.#parts;
     const { roomId, epoch } = claimed;
     try {
-      return await host.openClaimed(claimed, why);
+      return await host.openClaimed(claimed, claimed.wasReleased ? "move" : why);
     } catch (error) {
       events.emit("room:threw", { roomId, epoch, where: "open", error: messageOf(error), times: 1 });
       await directory.failedOpen(roomId, epoch, OPEN_ATTEMPTS_MAX, messageOf(error)).catch(() => {

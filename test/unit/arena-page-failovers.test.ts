@@ -14,8 +14,9 @@ function cluster(options: {
   nodeId?: string | null;
   failover?: Partial<ClusterFailover>;
   fromNode?: Partial<ClusterNode>;
+  players?: number;
 }): Cluster {
-  const { epoch, nodeId = "node-b", failover, fromNode } = options;
+  const { epoch, nodeId = "node-b", failover, fromNode, players = 3 } = options;
   const node = {
     nodeId: "node-b",
     state: "up",
@@ -26,7 +27,16 @@ function cluster(options: {
   } as const;
   return {
     nodes: [{ ...node, ...fromNode }],
-    rooms: [{ roomId: ROOM, nodeId, epoch, phase: nodeId === null ? "unowned" : "active", checkpoint: null }],
+    rooms: [
+      {
+        roomId: ROOM,
+        nodeId,
+        epoch,
+        players,
+        phase: nodeId === null ? "unowned" : "active",
+        checkpoint: null,
+      },
+    ],
     failovers:
       failover === undefined
         ? []
@@ -51,13 +61,22 @@ function cluster(options: {
 /** A page that has seen two seconds of patches, tick 1 to 40 at 0 to 1950 ms, and epoch 1 at the end of them. */
 function watching(): FailoverWatch {
   const watch = new FailoverWatch();
-  for (let tick = 1; tick <= 40; tick++) watch.onPatch(tick, (tick - 1) * 50);
+  for (let tick = 1; tick <= 40; tick++) watch.onPatch({ tick, resumedTick: 0 }, (tick - 1) * 50);
   expect(watch.onCluster(cluster({ epoch: 1 }), ROOM, 1_960)).toBeUndefined();
   return watch;
 }
 
-function patches(watch: FailoverWatch, fromTick: number, fromMs: number, count: number): void {
-  for (let index = 0; index < count; index++) watch.onPatch(fromTick + index, fromMs + index * 50);
+/** Patches of a room that was restored at `fromTick`, or never when that is not below what was seen. */
+function patches(
+  watch: FailoverWatch,
+  fromTick: number,
+  fromMs: number,
+  count: number,
+  resumedTick = fromTick,
+): void {
+  for (let index = 0; index < count; index++) {
+    watch.onPatch({ tick: fromTick + index, resumedTick }, fromMs + index * 50);
+  }
 }
 
 const died = cluster({
@@ -79,6 +98,19 @@ describe("the story", () => {
     );
   });
 
+  test("counts what was undone from where the room went on, not from where it was when this page came back", () => {
+    const watch = watching();
+    patches(watch, 38, 2_800, 6, 24);
+    expect(watch.onCluster(died, ROOM, 3_060)).toMatchObject({ downMs: 850, rolledBackMs: 800 });
+  });
+
+  test("a node that was seen or told to leave has not died", () => {
+    const watch = watching();
+    watch.onDrain("node-b", 1_990);
+    patches(watch, 41, 2_262, 6, 40);
+    expect(watch.onCluster(died, ROOM, 2_520)).toMatchObject({ did: "left", rolledBackMs: 0 });
+  });
+
   test("waits until the game runs again", () => {
     const watch = watching();
     expect(watch.onCluster(died, ROOM, 2_460)).toBeUndefined();
@@ -96,10 +128,10 @@ describe("the story", () => {
 
   test("a move that nobody could notice is told too, and nothing was lost", () => {
     const watch = watching();
-    patches(watch, 41, 2_010, 10);
+    patches(watch, 41, 2_010, 10, 0);
     const moved = cluster({ epoch: 2, nodeId: "node-c", failover: { why: "move" } });
     expect(watch.onCluster(moved, ROOM, 2_465)).toBeUndefined();
-    patches(watch, 51, 2_510, 8);
+    patches(watch, 51, 2_510, 8, 0);
     const failover = watch.onCluster(moved, ROOM, 2_900);
     expect(failover).toMatchObject({ did: "left", downMs: 60, rolledBackMs: 0 });
     expect(tell(failover as Failover).title).toBe("node-b left - moved to node-c, epoch 2");
@@ -108,11 +140,13 @@ describe("the story", () => {
   test("is told once, and again only when more players are back", () => {
     const watch = watching();
     patches(watch, 24, 2_262, 6);
-    const back = (count: number): Cluster =>
-      cluster({ epoch: 2, nodeId: "node-c", failover: { back: count } });
-    expect(watch.onCluster(back(1), ROOM, 2_520)).toMatchObject({ back: 1 });
-    expect(watch.onCluster(back(1), ROOM, 2_530)).toBeUndefined();
-    expect(watch.onCluster(back(3), ROOM, 2_540)).toMatchObject({ back: 3, downMs: 312 });
+    const back = (count: number | null, players: number): Cluster =>
+      cluster({ epoch: 2, nodeId: "node-c", failover: { back: count }, players });
+    expect(watch.onCluster(back(null, 1), ROOM, 2_520)).toMatchObject({ back: 1 });
+    expect(watch.onCluster(back(null, 1), ROOM, 2_530)).toBeUndefined();
+    expect(watch.onCluster(back(null, 2), ROOM, 2_540)).toMatchObject({ back: 2, downMs: 312 });
+    expect(watch.onCluster(back(null, 1), ROOM, 2_550)).toBeUndefined();
+    expect(watch.onCluster(back(3, 3), ROOM, 2_560)).toMatchObject({ back: 3 });
   });
 
   test.each([

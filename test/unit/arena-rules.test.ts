@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import {
+  AWAY_TICKS_MAX,
   CROWN,
   DASH,
   FIELD,
@@ -14,17 +15,10 @@ import {
 } from "../../rooms/arena/arena-field.ts";
 import { roll } from "../../rooms/arena/arena-chance.ts";
 import { STILL } from "../../rooms/arena/arena-messages.ts";
-import {
-  addPlayer,
-  isRush,
-  keepPopulation,
-  openArena,
-  removePlayer,
-  step,
-  unseenOf,
-  type UnseenBook,
-} from "../../rooms/arena/arena-rules.ts";
+import { addPlayer, keepPopulation, markAway, removePlayer } from "../../rooms/arena/arena-population.ts";
+import { isRush, openArena, step } from "../../rooms/arena/arena-rules.ts";
 import { ArenaState, Crown, type Player } from "../../rooms/arena/arena-state.ts";
+import { unseenOf, type UnseenBook } from "../../rooms/arena/arena-unseen.ts";
 
 /** An arena of humans alone, each where the test puts them: no bots, no gems, no crown in reach. */
 function emptyArena(...places: { x: number; y: number }[]): {
@@ -270,6 +264,22 @@ describe("population", () => {
     keepPopulation(state, unseen);
     expect(state.players.has(least)).toBe(false);
     expect(state.players.has(crowned)).toBe(true);
+  });
+});
+
+describe("being away", () => {
+  test("whoever is away for longer than a seat is held is taken out, and a bot takes the place", () => {
+    const { state, unseen, players } = emptyArena({ x: 300, y: 500 }, { x: 900, y: 500 });
+    markAway(state, first(players));
+    state.crown.holder = "p1";
+    state.tick += AWAY_TICKS_MAX - 40;
+    state.phaseEndsTick = state.tick + ROUND.ticks;
+    steps(state, unseen, 20);
+    expect(state.players.has("p1")).toBe(true);
+    steps(state, unseen, 60);
+    expect(state.players.has("p1")).toBe(false);
+    expect(state.players.has("p2")).toBe(true);
+    expect(state.players.size).toBe(POPULATION.wanted);
   });
 });
 

@@ -1,6 +1,7 @@
 -- Take rooms that nobody who counts owns, each at its next epoch.
 -- $1 room_ids text[] · $2 the claimant's incarnation uuid · $3 names of the rooms that it can open, text[]
--- A row {room_id, name, options, epoch, from_node, from_epoch} for each room taken. Of any number of claimants exactly one
+-- A row {room_id, name, options, epoch, from_node, from_epoch, released} for each room taken; `released` tells that its
+-- former owner gave it up on purpose. Of any number of claimants exactly one
 -- gets a room: the second waits for the row's lock and then finds an owner that is not down. What was saved is read by
 -- a statement of its own (read-rooms.sql), after this one: here it would be read as of this statement's beginning,
 -- before a last checkpoint of the former owner for which this statement may have waited.
@@ -9,7 +10,7 @@ WITH me AS (
    WHERE incarnation = $2::uuid AND state <> 'down' AND lease_until > clock_timestamp()
 ), before AS (
   -- In one order for everyone, so that two batches never wait for each other in a circle.
-  SELECT room_id, owner_node, epoch FROM room WHERE room_id = ANY ($1::text[]) ORDER BY room_id FOR UPDATE
+  SELECT room_id, owner, owner_node, epoch FROM room WHERE room_id = ANY ($1::text[]) ORDER BY room_id FOR UPDATE
 )
 UPDATE room r
    SET owner = me.incarnation, owner_node = me.node_id, epoch = r.epoch + 1, claimed_at = clock_timestamp()
@@ -18,4 +19,4 @@ UPDATE room r
    AND (r.owner IS NULL OR r.owner = me.incarnation -- taken before, but the answer was lost on the way
         OR NOT EXISTS (SELECT 1 FROM node n WHERE n.incarnation = r.owner AND n.state <> 'down'))
 RETURNING r.room_id, r.name, r.options, r.epoch::integer AS epoch, b.owner_node AS from_node,
-          b.epoch::integer AS from_epoch;
+          b.epoch::integer AS from_epoch, b.owner IS NULL AS released;
