@@ -40,6 +40,7 @@ export class Activation implements Saveable {
 
   nextSeq = 1;
   nextDueMs = 0;
+  readonly turn: number;
   unsavedSinceMs: number | undefined;
   saved: Saveable["saved"];
   #lastExtras = 0;
@@ -58,6 +59,7 @@ export class Activation implements Saveable {
 
   constructor(roomId: RoomId, name: string, epoch: Epoch, room: Room) {
     this.roomId = roomId;
+    this.turn = crc32(roomId) / 2 ** 32;
     this.name = name;
     this.epoch = epoch;
     this.room = room;

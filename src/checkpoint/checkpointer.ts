@@ -27,6 +27,8 @@ export interface Saveable {
   nextSeq: number;
   /** When the next checkpoint is due, by the monotonic clock. */
   nextDueMs: number;
+  /** Where in the interval this room's turn is, from 0 to 1, so that rooms restored together are not saved together. */
+  readonly turn: number;
   /** Since when there are changes that no checkpoint holds; undefined when there are none. */
   unsavedSinceMs: number | undefined;
   /** The newest checkpoint that Postgres has, when it took it by the monotonic clock, and its size. */
@@ -133,11 +135,11 @@ export class Checkpointer<Room extends Saveable> {
     try {
       activation.findChanges(nowMs);
       if (activation.unsavedSinceMs === undefined) return undefined;
-      activation.nextDueMs = nowMs + config.checkpointMs;
+      activation.nextDueMs = nextDue(nowMs, config.checkpointMs, activation.turn);
       return this.#take(activation);
     } catch (error) {
       // Too large, or the author's onCacheRoom threw. The last checkpoint stands, and the room is tried again.
-      activation.nextDueMs = nowMs + config.checkpointMs;
+      activation.nextDueMs = nextDue(nowMs, config.checkpointMs, activation.turn);
       const { roomId, epoch } = activation;
       events.emit("room:threw", { roomId, epoch, where: "checkpoint", error: messageOf(error), times: 1 });
       return undefined;
@@ -187,4 +189,10 @@ export class Checkpointer<Room extends Saveable> {
   #putBack({ activation, unsavedSinceMs }: Taken<Room>): void {
     activation.unsavedSinceMs = Math.min(unsavedSinceMs, activation.unsavedSinceMs ?? unsavedSinceMs);
   }
+}
+
+/** The next time after `nowMs` at which a room has its turn: at most `everyMs` away. */
+export function nextDue(nowMs: number, everyMs: number, turn: number): number {
+  const sinceTurn = (nowMs - turn * everyMs) % everyMs;
+  return nowMs + everyMs - (sinceTurn < 0 ? sinceTurn + everyMs : sinceTurn);
 }

@@ -47,6 +47,7 @@ interface Arrival {
 export class Router {
   readonly #parts: RouterParts;
   readonly #remembered = new Map<RoomId, Ownership>();
+  readonly #reading = new Map<RoomId, Promise<Ownership | undefined>>();
   #held = 0;
   #viewChanged = Promise.withResolvers<void>();
 
@@ -156,7 +157,21 @@ export class Router {
     this.#parts.transport.accept(request, socket, head, seat);
   }
 
+  /**
+   * One question a room, however many players arrive at once: after a failover all of them do. An answer that was under
+   * way may be older than the question. Whoever is led astray by it is refused there, and asks again; only that there is
+   * no such room is final for a player, so that is asked anew.
+   */
   async #readOwnership(roomId: RoomId): Promise<Ownership | undefined> {
+    const underWay = this.#reading.get(roomId);
+    const told = underWay && (await underWay);
+    if (told !== undefined) return told;
+    const reading = this.#readOwnershipNow(roomId).finally(() => this.#reading.delete(roomId));
+    this.#reading.set(roomId, reading);
+    return reading;
+  }
+
+  async #readOwnershipNow(roomId: RoomId): Promise<Ownership | undefined> {
     let ownership: Ownership | undefined;
     try {
       ownership = await this.#parts.directory.locate(roomId);

@@ -106,7 +106,10 @@ export class Recovery {
   async #lookOnce(): Promise<void> {
     const { directory, lease, host } = this.#parts;
     if (!lease.isHeld) return;
-    const mine = (await directory.readUnowned(LOOK_MAX)).filter((roomId) => this.#isMine(roomId));
+    const unowned = await directory.readUnowned(LOOK_MAX);
+    const mine = unowned.filter((roomId) => this.#isMine(roomId));
+    // There may be more, and taking ours makes room for them in the next look.
+    if (unowned.length === LOOK_MAX && mine.length > 0) this.#lookAgain = true;
     // Lost answers are rare, so the question is too.
     if (this.#looks++ % 5 === 0) mine.push(...(await directory.readOrphaned(host.known)));
     const wanted = mine.filter((roomId) => !this.#opening.has(roomId) && !host.isKnown(roomId));

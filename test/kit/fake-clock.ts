@@ -20,6 +20,10 @@ export function fakeClock(startMs = 1_000): FakeClock {
     after,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
+        if (signal?.aborted === true) {
+          reject(signal.reason as Error);
+          return;
+        }
         const cancel = after(ms, resolve);
         signal?.addEventListener("abort", () => {
           cancel();
