@@ -10,6 +10,7 @@ import {
   getMessageBytes,
   matchMaker,
   Protocol,
+  type Room,
   ServerError,
 } from "@colyseus/core";
 import { WebSocketTransport, type TransportOptions } from "@colyseus/ws-transport";
@@ -27,9 +28,13 @@ export interface SeatRequest {
   readonly authToken: string | null;
 }
 
+/** `pingCount`: pings since the last answer. */
+type PlayerSocket = WebSocket & { pingCount?: number };
+
 export class RoomTransport extends WebSocketTransport {
   readonly #guard: RoomGuard;
   readonly #onError: (error: unknown) => void;
+  readonly #roomOf = new WeakMap<WebSocket, Room>();
 
   constructor(guard: RoomGuard, options: TransportOptions, onError: (error: unknown) => void) {
     super({ ...options, noServer: true });
@@ -50,6 +55,27 @@ export class RoomTransport extends WebSocketTransport {
   override shutdown(): void {
     clearInterval(this.pingInterval);
     this.wss.close();
+  }
+
+  /**
+   * As Colyseus does it, but a ping is a word too: a node that may not speak for a room sends none to its players (OWN4),
+   * and does not count against them what it could not ask.
+   */
+  protected override autoTerminateUnresponsiveClients(everyMs: number, unansweredMax: number): void {
+    this.pingInterval = setInterval(() => {
+      // Whatever is in there went through #seat or decline; the latter's sockets have no room and close by themselves.
+      for (const socket of this.wss.clients as Set<PlayerSocket>) {
+        const room = this.#roomOf.get(socket);
+        if (room === undefined || !this.#guard.mayAct(room)) continue;
+        const unanswered = socket.pingCount ?? 0;
+        if (unanswered >= unansweredMax) {
+          socket.terminate();
+        } else {
+          socket.pingCount = unanswered + 1;
+          socket.ping();
+        }
+      }
+    }, everyMs);
   }
 
   /** How many players' sockets end here. */
@@ -86,6 +112,7 @@ export class RoomTransport extends WebSocketTransport {
       socket.close(ERRORS.ROOM_MOVING.close, ERRORS.ROOM_MOVING.text);
       return;
     }
+    this.#roomOf.set(socket, room);
     const token = seat.reconnectionToken;
     const known = token === undefined ? undefined : this.#guard.resolveToken(room, seat.sessionId, token);
     if (token !== undefined && known === undefined) {
