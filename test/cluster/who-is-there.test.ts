@@ -62,18 +62,25 @@ test("[SEAT1] [SEAT2] [SEAT4] after joins, leaves, drops and kills at any moment
   await until(
     "state and seats agree",
     async () => {
-      const seats = await cluster.sql<{ session_id: string }>("SELECT session_id FROM seat WHERE room_id = $1", [roomId]);
+      const seats = await cluster.sql<{ session_id: string }>(
+        "SELECT session_id FROM seat WHERE room_id = $1",
+        [roomId],
+      );
       const seated = seats.map((seat) => seat.session_id).sort();
       const humans = [...first.state.players].filter(([, player]) => !player.isBot).map(([key]) => key);
       const present = [first, ...players].map((room) => room.sessionId);
       return (
-        JSON.stringify(humans.sort()) === JSON.stringify(seated) && present.every((sessionId) => seated.includes(sessionId))
+        JSON.stringify(humans.sort()) === JSON.stringify(seated) &&
+        present.every((sessionId) => seated.includes(sessionId))
       );
     },
     {
       ms: 20_000,
       seen: () => ({
-        inState: [...first.state.players].filter(([, player]) => !player.isBot).map(([key]) => key).sort(),
+        inState: [...first.state.players]
+          .filter(([, player]) => !player.isBot)
+          .map(([key]) => key)
+          .sort(),
         clients: [first, ...players].map((room) => room.sessionId).sort(),
         seats: cluster.events.of("seat:lapsed").map((heard) => heard.facts.sessionId),
       }),

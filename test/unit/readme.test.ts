@@ -10,7 +10,9 @@ test("the README shows the example and the settings as they are (node scripts/re
 
 test("every guarantee that a test cites is in the list, and every one in the list is cited by a test", async () => {
   const { globSync } = await import("node:fs");
-  const listed = new Set([...read("src/GUARANTEES.md").matchAll(/^- \*\*([A-Z]+\d+)\*\*/gm)].map(([, tag]) => tag));
+  const listed = new Set(
+    [...read("src/GUARANTEES.md").matchAll(/^- \*\*([A-Z]+\d+)\*\*/gm)].map(([, tag]) => tag),
+  );
   const cited = new Set(
     globSync("test/**/*.test.ts", { cwd: new URL("../..", import.meta.url) })
       .flatMap((file) => [...read(file).matchAll(/\[([A-Z]{3,4}\d+)\]/g)])
