@@ -9,16 +9,21 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { IRoomCache } from "@colyseus/core";
 import { Client } from "@colyseus/sdk";
+import { Redis } from "ioredis";
 import pg from "pg";
 import { inject } from "vitest";
 import type { EventName, Events } from "../../src/events.ts";
 import type { ClusterReport, RoomReport } from "../../src/ops/cluster-report.ts";
+import type { Backend, Health } from "../../src/local/backends.ts";
 import { openFront, type Front } from "../../src/local/front.ts";
 import { watchNodes, type NodeWatch } from "../../src/local/watch-nodes.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { EventTap } from "./event-tap.ts";
+import { Player } from "./player.ts";
 import type { StoreUrls } from "./stores.ts";
+import { until } from "./until.ts";
 
 export interface ClusterOptions {
   /** How many nodes to begin with; 3 if not given. */
@@ -29,6 +34,15 @@ export interface ClusterOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The stores; the ones of the test run if not given. */
   readonly stores?: StoreUrls;
+}
+
+/** Where a room and its player are to be; any live node where nothing is said. */
+export interface Place {
+  readonly owner?: TestNode;
+  /** The node that ends the player's socket, as long as it lives; then the load balancer takes another. */
+  readonly gateway?: TestNode;
+  readonly room?: string;
+  readonly options?: object;
 }
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -95,9 +109,12 @@ export class TestCluster implements AsyncDisposable {
   readonly #env: Readonly<Record<string, string>>;
   readonly #game: string | undefined;
   #front: Front | undefined;
+  /** Load balancers that prefer one node, by its name. */
+  readonly #doors = new Map<string, Front>();
   #watch: NodeWatch | undefined;
   readonly #database: string;
   readonly #adminUrl: string;
+  readonly #stores: StoreUrls;
   #sql: pg.Client | undefined;
 
   private constructor(options: ClusterOptions, stores: StoreUrls) {
@@ -105,6 +122,7 @@ export class TestCluster implements AsyncDisposable {
     const url = new URL(stores.databaseUrl);
     url.pathname = `/${name}`;
     this.#adminUrl = stores.databaseUrl;
+    this.#stores = stores;
     this.#database = name;
     this.databaseUrl = url.href;
     this.#game = options.game && fileURLToPath(new URL(options.game, TESTS));
@@ -157,18 +175,64 @@ export class TestCluster implements AsyncDisposable {
     return new Client(`ws://127.0.0.1:${node?.publicPort ?? this.port}`);
   }
 
+  /**
+   * A stock SDK client whose load balancer sends it to `node` as long as that is live, and then to any other: so a test
+   * knows, and chooses, which node a player's sockets end at.
+   */
+  async clientVia(node: TestNode): Promise<Client> {
+    let door = this.#doors.get(node.nodeId);
+    if (door === undefined) {
+      const isLive = (other: TestNode): boolean => this.#watch?.healthOf(other) === "live";
+      const backends = (): TestNode[] => {
+        const all = this.#withPorts();
+        const first = all.filter((other) => other.nodeId === node.nodeId && isLive(other));
+        return first.length > 0 ? first : all;
+      };
+      const healthOf = (backend: Backend): Health => this.#watch?.healthOf(backend) ?? "starting";
+      door = await openFront({ port: 0, hosts: ["127.0.0.1"], clock: systemClock, backends, healthOf });
+      this.#doors.set(node.nodeId, door);
+    }
+    return new Client(`ws://127.0.0.1:${door.port}`);
+  }
+
+  /** Creates rooms until one is where it should be, and takes a seat in it. Those elsewhere end when they are left. */
+  async place({ owner, gateway, room = "probe", options = {} }: Place): Promise<Player> {
+    const client = gateway === undefined ? this.client() : await this.clientVia(gateway);
+    // The ring spreads rooms evenly: with three nodes, one in 10^17 tests would give up.
+    for (let tries = 0; tries < 100; tries++) {
+      const player = await Player.create(client, room, { name: "ada", ...options });
+      if (owner === undefined || (await this.ownerOf(player.roomId)) === owner) return player;
+      await player.room.leave();
+    }
+    throw new Error(`none of 100 new rooms is on ${owner?.nodeId}`);
+  }
+
+  /** A seat more in the room of `other`. */
+  async joinTo(other: Player, gateway: TestNode | undefined, options: object = {}): Promise<Player> {
+    return Player.join(
+      gateway === undefined ? this.client() : await this.clientVia(gateway),
+      other.roomId,
+      options,
+    );
+  }
+
+  /** The nodes that are none of these. */
+  others(...not: TestNode[]): TestNode[] {
+    return this.nodes.filter((node) => !not.includes(node));
+  }
+
   /** Starts a node and waits until it serves. A name that has exited may be used again. */
   async add(nodeId: string): Promise<TestNode> {
     const child = spawn(process.execPath, this.#game === undefined ? [MAIN] : [MAIN, this.#game], {
       env: { ...this.#env, NODE_ID: nodeId },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", "ipc"], // a node leaves when whoever started it is gone
     });
     const node = new TestNode(nodeId, child);
     this.#nodes.set(nodeId, node);
     this.#everyProcess.push(node);
     child.once("exit", () => {
       this.#watch?.markDead(node.pid);
-      this.#front?.cut(node.pid);
+      this.#cut(node.pid);
     });
     // stdout is a pipe: see `stdio` above.
     createInterface({ input: child.stdout! }).on("line", (line) => this.#hear(node, line));
@@ -208,27 +272,51 @@ export class TestCluster implements AsyncDisposable {
   /** Rows of the cluster's own database. */
   async sql<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     if (this.#sql === undefined) {
-      this.#sql = new pg.Client({ connectionString: this.databaseUrl, options: "-c search_path=ringside" });
-      this.#sql.on("error", () => {}); // told by the query that was running
-      await this.#sql.connect();
+      const sql = new pg.Client({ connectionString: this.databaseUrl, options: "-c search_path=ringside" });
+      const forget = (): void => void (this.#sql = this.#sql === sql ? undefined : this.#sql);
+      sql.on("error", forget); // told by the query that was running
+      sql.on("end", forget); // a test that takes Postgres away connects anew
+      await sql.connect();
+      this.#sql = sql;
     }
     return (await this.#sql.query<Row>(text, [...values])).rows;
   }
 
-  /** Waits for the checkpoint that holds everything the room's state holds now. */
-  async untilSaved(roomId: string): Promise<void> {
-    const { seq } = (await this.room(roomId)).checkpoint ?? { seq: 0 };
-    // The next one that begins after now: the one under way may have been encoded before.
-    while (((await this.room(roomId)).checkpoint?.seq ?? 0) < seq + 2) {
-      const { rpoMs } = await this.room(roomId);
-      if (rpoMs === 0) return;
-      await this.events.next("checkpoint:saved");
+  /** A room's row in the listing that Redis holds. */
+  async listing(roomId: string): Promise<IRoomCache | undefined> {
+    const redis = new Redis(this.#stores.redisUrl, { maxRetriesPerRequest: 0, retryStrategy: () => null });
+    redis.on("error", () => {}); // told by the command
+    try {
+      const row = await redis.hget(`${this.#env["KEY_PREFIX"]}roomcaches`, roomId);
+      return row === null ? undefined : (JSON.parse(row) as IRoomCache);
+    } finally {
+      redis.disconnect();
     }
+  }
+
+  /** The number of a room's newest checkpoint that Postgres has; 0 when there is none. */
+  async newestSeq(roomId: string): Promise<number> {
+    const rows = await this.sql<{ seq: number }>(
+      "SELECT coalesce(max(seq), 0)::integer AS seq FROM checkpoint WHERE room_id = $1",
+      [roomId],
+    );
+    return rows[0]?.seq ?? 0;
+  }
+
+  /** Waits for a checkpoint that holds everything the room's state holds now. Not for one that is being changed unseen. */
+  async untilSaved(roomId: string): Promise<void> {
+    // The next one that begins after now: the one under way may have been encoded before.
+    const enough = (await this.newestSeq(roomId)) + 2;
+    await until(
+      `a checkpoint of ${roomId}`,
+      async () => (await this.newestSeq(roomId)) >= enough || (await this.room(roomId)).rpoMs === 0,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#watch?.stop();
     await this.#front?.stop();
+    await Promise.all([...this.#doors.values()].map((door) => door.stop()));
     for (const node of this.#everyProcess) if (!node.hasExited) node.process.kill("SIGKILL");
     await Promise.all(this.#everyProcess.map((node) => node.exited));
     await this.#sql?.end().catch(() => {}); // a test may have ended it by force
@@ -236,9 +324,8 @@ export class TestCluster implements AsyncDisposable {
   }
 
   async #open(count: number): Promise<void> {
-    // A node without ports yet would be found refusing, and so taken for dead.
-    const backends = (): TestNode[] => this.nodes.filter((node) => node.managementPort !== 0);
-    this.#watch = watchNodes({ clock: systemClock, backends, onGone: (pid) => this.#front?.cut(pid) });
+    const backends = (): TestNode[] => this.#withPorts();
+    this.#watch = watchNodes({ clock: systemClock, backends, onGone: (pid) => this.#cut(pid) });
     this.#front = await openFront({
       port: 0,
       hosts: ["127.0.0.1"],
@@ -255,6 +342,16 @@ export class TestCluster implements AsyncDisposable {
     await Promise.all(views);
     // The load balancer finds its nodes by looking; it has no event for that.
     while (!backends().every((node) => this.#watch?.healthOf(node) === "live")) await systemClock.sleep(10);
+  }
+
+  /** A node without ports yet would be found refusing, and so taken for dead. */
+  #withPorts(): TestNode[] {
+    return this.nodes.filter((node) => node.managementPort !== 0);
+  }
+
+  /** The sessions of a process that is gone end, as behind any load balancer. */
+  #cut(pid: number): void {
+    for (const front of [this.#front, ...this.#doors.values()]) front?.cut(pid);
   }
 
   #hear(node: TestNode, line: string): void {

@@ -44,7 +44,7 @@ export class EventTap {
     ms = 20_000,
   ): Promise<Heard<Name>> {
     const from = this.all.length;
-    return new Promise((resolve, reject) => {
+    const heard = new Promise<Heard<Name>>((resolve, reject) => {
       const wait: Wait = {
         event,
         // Only events of this name are offered to it.
@@ -67,5 +67,8 @@ export class EventTap {
       }, ms);
       this.#waits.push(wait);
     });
+    // A test that fails before it awaits this has told what went wrong already.
+    heard.catch(() => {});
+    return heard;
   }
 }
