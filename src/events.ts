@@ -51,6 +51,8 @@ export interface Events {
   /** `times`: how often since it was last told, which is at most once a second for each place. */
   "room:threw": { roomId: RoomId; epoch: Epoch; where: string; error: string; times: number };
   "room:unreadable": { roomId: RoomId; epoch: Epoch; error: string };
+  /** It could not be opened three times in a row. Its row, checkpoints and seats stay, and `reason` with them. */
+  "room:quarantined": { roomId: RoomId; epoch: Epoch; reason: string };
   "seat:taken": { roomId: RoomId; sessionId: SessionId };
   "seat:reclaimed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId; afterMs: number };
   "seat:lapsed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId };

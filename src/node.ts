@@ -115,6 +115,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       host,
       ring: () => ring,
       isSelf: (other) => other === incarnation,
+      onQuarantined: (roomId) => void colyseus.listing.remove(roomId),
     });
     const isHere = (roomId: RoomId): boolean => host.activations.get(roomId)?.isActive === true;
     const activate = (roomId: RoomId): Promise<unknown> => recovery.activate(roomId);

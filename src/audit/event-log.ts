@@ -21,6 +21,7 @@ const KEPT: ReadonlySet<EventName> = new Set<EventName>([
   "room:moved",
   "room:disposed",
   "room:unreadable",
+  "room:quarantined",
   "seat:lapsed",
   "postgres:regained",
   "redis:regained",

@@ -15,6 +15,7 @@ const LEVELS: Partial<Record<EventName, "error" | "warn" | "debug">> = {
   "room:fenced": "warn",
   "room:threw": "error",
   "room:unreadable": "error",
+  "room:quarantined": "error",
   "checkpoint:refused": "warn",
   "checkpoint:failed": "warn",
   "checkpoint:saved": "debug",

@@ -144,9 +144,15 @@ export class Directory {
     return (await this.#database.run("dispose-room", [roomId, epoch, this.#self])).length > 0;
   }
 
-  /** Gives up a room that could not be opened; the last of `attemptsMax` times, it is locked away with the reason. */
-  async failedOpen(roomId: RoomId, epoch: Epoch, attemptsMax: number, reason: string): Promise<void> {
-    await this.#database.run("failed-open", [roomId, epoch, this.#self, attemptsMax, reason.slice(0, 1_000)]);
+  /**
+   * Gives up a room that could not be opened; the last of `attemptsMax` times, it is locked away with the reason.
+   *
+   * @returns whether it is locked away now
+   */
+  async failedOpen(roomId: RoomId, epoch: Epoch, attemptsMax: number, reason: string): Promise<boolean> {
+    const values = [roomId, epoch, this.#self, attemptsMax, reason.slice(0, 1_000)];
+    const rows = await this.#database.run<{ quarantined: boolean }>("failed-open", values);
+    return rows[0]?.quarantined === true;
   }
 }
 

@@ -32,6 +32,8 @@ export interface RecoveryParts {
   /** Whether a ring of the newest view gives this room to this node. */
   readonly ring: () => Ring;
   readonly isSelf: (incarnation: string) => boolean;
+  /** A room was locked away; nobody should be sent to it any more. */
+  readonly onQuarantined: (roomId: RoomId) => void;
 }
 
 export class Recovery {
@@ -160,9 +162,14 @@ export class Recovery {
       return await host.openClaimed(claimed, claimed.wasReleased ? "move" : why);
     } catch (error) {
       events.emit("room:threw", { roomId, epoch, where: "open", error: messageOf(error), times: 1 });
-      await directory.failedOpen(roomId, epoch, OPEN_ATTEMPTS_MAX, messageOf(error)).catch(() => {
-        // Still ours on paper: found as orphaned, and opened again.
-      });
+      // If even that fails it is still ours on paper: found as orphaned, and opened again.
+      const isLockedAway = await directory
+        .failedOpen(roomId, epoch, OPEN_ATTEMPTS_MAX, messageOf(error))
+        .catch(() => false);
+      if (isLockedAway) {
+        events.emit("room:quarantined", { roomId, epoch, reason: messageOf(error) });
+        this.#parts.onQuarantined(roomId);
+      }
       return undefined;
     }
   }
