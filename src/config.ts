@@ -276,12 +276,23 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   wrong.push(...faultyUrl("DATABASE_URL", texts.databaseUrl, ["postgres:", "postgresql:"]));
   wrong.push(...faultyUrl("REDIS_URL", texts.redisUrl, ["redis:", "rediss:"]));
 
+  const isDatabaseElsewhere = !isLoopback(URL.parse(texts.databaseUrl)?.hostname ?? "localhost");
+  if (isLoopback(texts.advertiseHost) && !isLoopback(texts.bindHost) && isDatabaseElsewhere) {
+    wrong.push(
+      "ADVERTISE_HOST must be set to an address at which the other nodes reach this one, not a loopback one",
+    );
+  }
+
   // One lost renewal, and a slow one after it, must not move a room.
   if (numbers.leaseRenewMs * 3 > numbers.leaseMs) wrong.push("LEASE_RENEW_MS * 3 must not exceed LEASE_MS");
   if (numbers.leaseMarginMs * 4 > numbers.leaseMs) wrong.push("LEASE_MARGIN_MS * 4 must not exceed LEASE_MS");
 
   if (wrong.length > 0) throw new RingsideError("BAD_CONFIG", { wrong });
   return { ...numbers, ...texts, nodeId: texts.nodeId as NodeId };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || host === "::1" || host.startsWith("127.");
 }
 
 function faultyUrl(name: string, text: string, schemes: readonly string[]): string[] {

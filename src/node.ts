@@ -41,6 +41,7 @@ import { repeat } from "./runtime/repeat.ts";
 const ROOM_REQUEST_HOLD_MS = 1_500;
 const REPAIR_LISTING_EVERY_MS = 2_000;
 const PRUNE_EVERY_MS = 60_000;
+const CLOSE_SERVER_MS = 1_000;
 
 /** What a node needs of the world around it. */
 export interface Outside {
@@ -117,7 +118,10 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       isSelf: (other) => other === incarnation,
       onQuarantined: (roomId) => void colyseus.listing.remove(roomId),
     });
-    const isHere = (roomId: RoomId): boolean => host.activations.get(roomId)?.isActive === true;
+    const isHere = (roomId: RoomId): boolean => {
+      const activation = host.activations.get(roomId);
+      return activation?.isActive === true && colyseus.has(activation.room);
+    };
     const activate = (roomId: RoomId): Promise<unknown> => recovery.activate(roomId);
 
     // ---- Colyseus ----
@@ -192,12 +196,16 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
 
     // The internal port is opened before the node is entered: a peer that finds it refusing takes the node for dead.
     const internalPort = await listen(internalServer, config.internalPort, config.bindHost);
-    closing.push(() => closeServer(internalServer));
+    closing.push(() => closeServer(internalServer, clock));
     const managementPort = await listen(managementServer, config.managementPort, config.managementHost);
-    closing.push(() => closeServer(managementServer));
+    closing.push(() => closeServer(managementServer, clock));
     const publicPort = await listen(publicServer, config.publicPort, config.bindHost);
-    closing.push(() => closeServer(publicServer));
-    closing.push(() => relay.stop());
+    closing.push(() => closeServer(publicServer, clock));
+    closing.push(() => {
+      router.stop();
+      relay.stop();
+      colyseus.transport.cut();
+    });
     events.emit("node:started", { incarnation, publicPort, internalPort, managementPort });
 
     await colyseus.start();
@@ -303,9 +311,9 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       });
       await eventLog.stop();
       await heartbeat.stop(); // it would find this incarnation gone, and take that for the word of others
+      lease.revoke(); // before others may take what could not be moved in time
       // The last word, before the internal port closes: nobody needs to find out that this node is gone.
       await database.run("leave", [incarnation]).catch((error: unknown) => onError(messageOf(error)));
-      lease.revoke();
       await close();
       events.emit("node:stopped", { incarnation });
     };
@@ -318,9 +326,14 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
 }
 
 /** Closes a server and cuts what is still connected; its users have been told, or will find out. */
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
+    // It waits for sockets that are not HTTP any more; those that nobody cut end with the process.
+    const cancel = clock.after(CLOSE_SERVER_MS, resolve);
+    server.close(() => {
+      cancel();
+      resolve();
+    });
     server.closeAllConnections();
   });
 }

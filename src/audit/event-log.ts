@@ -1,5 +1,5 @@
 // The event log: the turning points that operators ask about later, appended to Postgres. Never in anybody's way: events
-// wait in a bounded queue, and while Postgres is away the oldest are dropped and counted.
+// wait in a bounded queue, and while Postgres is away for long the oldest are dropped.
 
 import { messageOf } from "../errors.ts";
 import type { EventBus, EventName } from "../events.ts";
@@ -43,7 +43,6 @@ export class EventLog {
   readonly #stopping = new AbortController();
   readonly #unlisten: () => void;
   #waiting: Entry[] = [];
-  #dropped = 0;
   #loop: Promise<void> | undefined;
 
   constructor(database: Database, clock: Clock, events: EventBus, nodeId: NodeId) {
@@ -53,16 +52,8 @@ export class EventLog {
     this.#unlisten = events.listen((name, facts) => {
       if (!KEPT.has(name)) return;
       this.#waiting.push({ atMs: clock.nowMs(), name, facts: facts as Record<string, unknown> });
-      if (this.#waiting.length > WAITING_MAX) {
-        this.#waiting.shift();
-        this.#dropped += 1;
-      }
+      if (this.#waiting.length > WAITING_MAX) this.#waiting.shift();
     });
-  }
-
-  /** How many entries were lost because Postgres was away for too long. */
-  get dropped(): number {
-    return this.#dropped;
   }
 
   start(onError: (error: string) => void): void {

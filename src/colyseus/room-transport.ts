@@ -78,9 +78,9 @@ export class RoomTransport extends WebSocketTransport {
     }, everyMs);
   }
 
-  /** How many players' sockets end here. */
-  get socketCount(): number {
-    return this.wss.clients.size;
+  /** Cuts every player's socket. Who was to be told something has been told. */
+  cut(): void {
+    for (const socket of this.wss.clients) socket.terminate();
   }
 
   /** Completes an upgrade only to tell the player, in the protocol's own way, that there is nothing for them here. */

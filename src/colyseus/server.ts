@@ -101,6 +101,11 @@ export class Colyseus {
     await Promise.all(rooms.map((room) => this.listing.persist(internals(room)._listing as IRoomCache)));
   }
 
+  /** Whether Colyseus has this very room, so that players can be led to it: not yet while it is being created. */
+  has(room: Room): boolean {
+    return matchMaker.getLocalRoomById(room.roomId) === room;
+  }
+
   stop(): void {
     this.transport.shutdown();
     this.#presence.shutdown();

@@ -21,6 +21,8 @@ export function inspect(request: IncomingMessage): ErrorCode | undefined {
   if (headers.host === undefined || !HOST.test(headers.host)) return "BAD_REQUEST";
   if (URL.parse(`http://${headers.host}`) === null) return "BAD_REQUEST";
   if (Number(headers["content-length"] ?? 0) > BODY_BYTES_MAX) return "BAD_REQUEST";
+  // A body in chunks tells its size only when it is too late. Browsers and the SDK send none.
+  if (headers["transfer-encoding"] !== undefined) return "BAD_REQUEST";
   const protocol = headers["x-forwarded-proto"];
   if (protocol !== undefined && protocol !== "http" && protocol !== "https")
     delete headers["x-forwarded-proto"];

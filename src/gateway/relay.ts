@@ -35,13 +35,6 @@ export class Relay {
     this.#key = key;
   }
 
-  /** How many players' sockets are joined to other nodes. */
-  get size(): number {
-    let size = 0;
-    for (const pairs of this.#pairs.values()) size += pairs.size;
-    return size;
-  }
-
   /**
    * Offers a player's upgrade to `member`.
    *

@@ -3,6 +3,7 @@
 // takes as a reason to try again (GATE1).
 
 import { STATUS_CODES, type IncomingMessage } from "node:http";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { RoomTransport, SeatRequest } from "../colyseus/room-transport.ts";
 import type { Config } from "../config.ts";
@@ -16,6 +17,8 @@ import type { Ring } from "../placement/ring.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Relay } from "./relay.ts";
 
+/** How long a player may take to read that there is nothing for them here. */
+const ANSWER_READ_MS = 1_000;
 /** How long until the question where a room is gets asked again, unless the view changes before. */
 const ASK_AGAIN_MS = 50;
 /** How many last known owners are remembered for when Postgres cannot be asked. */
@@ -48,16 +51,12 @@ export class Router {
   readonly #parts: RouterParts;
   readonly #remembered = new Map<RoomId, Ownership>();
   readonly #reading = new Map<RoomId, Promise<Ownership | undefined>>();
-  #held = 0;
+  readonly #held = new Set<Duplex>();
+  #isStopped = false;
   #viewChanged = Promise.withResolvers<void>();
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
-  }
-
-  /** How many upgrades wait for their room. */
-  get held(): number {
-    return this.#held;
   }
 
   /** Those who wait look again at once. */
@@ -66,23 +65,31 @@ export class Router {
     this.#viewChanged = Promise.withResolvers<void>();
   }
 
+  /** Sends those who wait to another node. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const socket of this.#held) answer(socket, "DRAINING");
+    this.viewChanged();
+  }
+
   /** A player's own connection: wherever the room is, the player gets there. Never throws. */
   async route(arrival: Arrival): Promise<void> {
     const { clock, config } = this.#parts;
-    if (this.#held >= config.upgradesHeldMax) return answer(arrival.socket, "TOO_MANY");
-    this.#held += 1;
+    if (this.#isStopped) return answer(arrival.socket, "DRAINING");
+    if (this.#held.size >= config.upgradesHeldMax) return answer(arrival.socket, "TOO_MANY");
+    this.#held.add(arrival.socket);
     const dropped = (): void => void arrival.socket.destroy();
     arrival.socket.on("error", dropped);
     try {
       const endsMs = clock.monotonicMs() + config.upgradeHoldMs;
-      while (!arrival.socket.destroyed) {
+      while (!arrival.socket.destroyed && !this.#isStopped) {
         if (await this.#step(arrival, endsMs)) return;
         if (clock.monotonicMs() >= endsMs) return answer(arrival.socket, "ROOM_MOVING");
         await this.#waitForChange(Math.min(ASK_AGAIN_MS, endsMs - clock.monotonicMs()));
       }
     } finally {
       arrival.socket.off("error", dropped);
-      this.#held -= 1;
+      this.#held.delete(arrival.socket);
     }
   }
 
@@ -201,12 +208,17 @@ export class Router {
   }
 }
 
-/** Answers an upgrade that will not be one. */
+/** Answers an upgrade that will not be one, and sees the socket to its end: nobody else listens to it any more. */
 export function answer(socket: Duplex, code: ErrorCode): void {
+  socket.on("error", () => socket.destroy());
   if (socket.destroyed) return;
   const { http, text } = ERRORS[code];
   socket.end(
     `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? ""}\r\nConnection: close\r\nContent-Type: text/plain\r\n` +
       `Content-Length: ${Buffer.byteLength(text)}\r\n${http === 503 ? "Retry-After: 1\r\n" : ""}\r\n${text}`,
   );
+  // What the player still sends is read away, so that the answer is not lost to a reset; for a second, not for ever.
+  socket.resume();
+  if (socket instanceof Socket) socket.setTimeout(ANSWER_READ_MS, () => socket.destroy());
+  socket.once("end", () => socket.destroy());
 }

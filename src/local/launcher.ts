@@ -156,6 +156,7 @@ export function createLauncher(
     env["REDIS_URL"] = redisUrl;
     const names = Array.from({ length: settings.nodes }, (_, index) => nodeName(index));
     await withinStart(Promise.all(names.map((name) => newNodes.start(name))));
+    if (watch !== undefined) await withinStart(watch.untilSeen()); // whoever reads that it is up may connect at once
     const noPage = await page;
     ended.signal.throwIfAborted();
     if (noPage !== undefined) say(`ringside: ${noPage}`);

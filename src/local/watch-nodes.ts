@@ -9,6 +9,8 @@ const LOOK_EVERY_MS = 250;
 
 export interface NodeWatch {
   readonly healthOf: (backend: Backend) => Health;
+  /** Resolves when each of the backends has been seen live or dead: from then on the front knows where to send whom. */
+  untilSeen(): Promise<void>;
   /** The process has ended: no need to look. */
   markDead(pid: number): void;
   stop(): Promise<void>;
@@ -27,9 +29,12 @@ export function watchNodes(options: NodeWatchOptions): NodeWatch {
   const looking = new Set<number>();
   const ended = new AbortController();
 
+  let someoneWasSeen = Promise.withResolvers<void>();
   const note = (pid: number, after: Seen): void => {
     const before = seen.get(pid)?.health ?? "starting";
     seen.set(pid, after);
+    someoneWasSeen.resolve();
+    someoneWasSeen = Promise.withResolvers();
     if (mustCut(before, after.health)) options.onGone(pid);
   };
 
@@ -58,9 +63,15 @@ export function watchNodes(options: NodeWatchOptions): NodeWatch {
 
   return {
     healthOf: (backend) => seen.get(backend.pid)?.health ?? "starting",
+    untilSeen: async () => {
+      const isSeen = (backend: Backend): boolean =>
+        ["live", "dead"].includes(seen.get(backend.pid)?.health ?? "starting");
+      while (!ended.signal.aborted && !options.backends().every(isSeen)) await someoneWasSeen.promise;
+    },
     markDead: (pid) => note(pid, { health: "dead", answeredAt: seen.get(pid)?.answeredAt ?? 0 }),
     stop: async () => {
       ended.abort();
+      someoneWasSeen.resolve();
       await loop;
     },
   };

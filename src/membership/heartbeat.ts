@@ -64,10 +64,6 @@ export class Heartbeat {
     return this.#view;
   }
 
-  get isPostgresAway(): boolean {
-    return this.#lostAtMs !== undefined;
-  }
-
   /** Renews once, then goes on by itself. @throws when Postgres does not answer the first time */
   async start(): Promise<void> {
     await this.#beat();
@@ -129,6 +125,8 @@ export class Heartbeat {
         lapsedMs: Math.round(clock.monotonicMs() - this.#lapsedAtMs),
       });
       this.#lapsedAtMs = undefined;
+      // Whoever stopped us may have stopped the others too: they get the time to renew before they are judged.
+      this.#answeredSinceMs = askedAtMs;
       this.#parts.onResumed();
     }
     this.#take({ version: first.view_version, members: rows.map(toMember) });
@@ -169,10 +167,12 @@ export class Heartbeat {
     const silent = rows.filter((row) => row.incarnation !== incarnation && row.lease_left_ms < 0);
     if (silent.length === 0) return;
     if (!mayJudge(this.#answeredSinceMs, clock.monotonicMs(), config.leaseMs)) return;
+    let isAnyMarked = false;
     for (const row of silent) {
-      await markDown(this.#parts, row.incarnation, "lapsed");
+      if (await markDown(this.#parts, row.incarnation, "lapsed")) isAnyMarked = true;
     }
-    this.hurry();
+    // If Postgres did not agree, the next beat is soon enough to ask again.
+    if (isAnyMarked) this.hurry();
   }
 
   /** The member with this incarnation in the newest view. */

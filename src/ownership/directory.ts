@@ -49,6 +49,13 @@ interface SavedRow {
   age_ms: number;
 }
 
+interface SeatRow {
+  sessionId: SessionId;
+  tokenHash: string;
+  options: string | null;
+  auth: string | null;
+}
+
 export class Directory {
   readonly #database: Database;
   readonly #self: Incarnation;
@@ -73,21 +80,27 @@ export class Directory {
   /**
    * Takes those of `roomIds` that nobody who counts owns. Exactly one of any number of claimants gets a room.
    *
+   * @param evenOwn whether to take also rooms that are this node's already, at a new epoch: only for rooms it does not hold
    * @returns the rooms that are now this node's, with what they need to open
    */
-  async claim(roomIds: readonly RoomId[]): Promise<ClaimedRoom[]> {
+  async claim(roomIds: readonly RoomId[], { evenOwn = false } = {}): Promise<ClaimedRoom[]> {
     interface Claim {
       room_id: RoomId;
       name: string;
-      options: Record<string, unknown> | null;
+      options: string | null;
       epoch: Epoch;
       from_node: NodeId | null;
       from_epoch: Epoch;
       released: boolean;
     }
-    const claims = await this.#database.run<Claim>("claim-rooms", [roomIds, this.#self, this.#names]);
+    const claims = await this.#database.run<Claim>("claim-rooms", [
+      roomIds,
+      this.#self,
+      this.#names,
+      evenOwn,
+    ]);
     if (claims.length === 0) return [];
-    type Saved = SavedRow & { room_id: RoomId; seats: StoredSeat[] };
+    type Saved = SavedRow & { room_id: RoomId; seats: SeatRow[] };
     const taken = claims.map((claim) => claim.room_id);
     const saved = new Map(
       (await this.#database.run<Saved>("read-rooms", [taken])).map((row) => [row.room_id, row]),
@@ -95,13 +108,14 @@ export class Directory {
     return claims.map((claim) => ({
       roomId: claim.room_id,
       name: claim.name,
-      options: claim.options ?? {},
+      // Written by `create`, from what a room was created with.
+      options: (fromJson(claim.options) ?? {}) as Record<string, unknown>,
       epoch: claim.epoch,
       fromNodeId: claim.from_node,
       fromEpoch: claim.from_epoch,
       wasReleased: claim.released,
       checkpoint: toCheckpoint(saved.get(claim.room_id)),
-      seats: saved.get(claim.room_id)?.seats ?? [],
+      seats: (saved.get(claim.room_id)?.seats ?? []).map(toSeat),
     }));
   }
 
@@ -159,6 +173,14 @@ export class Directory {
 function toCheckpoint(row: SavedRow | undefined): StoredCheckpoint | undefined {
   if (row === undefined || row.seq === null) return undefined;
   return { seq: row.seq, bytes: row.snapshot, ageMs: row.age_ms };
+}
+
+function toSeat({ sessionId, tokenHash, options, auth }: SeatRow): StoredSeat {
+  return { sessionId, tokenHash, options: fromJson(options), auth: fromJson(auth) };
+}
+
+function fromJson(text: string | null): unknown {
+  return text === null ? undefined : JSON.parse(text);
 }
 
 /** A new room's id: 72 random bits, in the characters that Colyseus's URLs may hold. */

@@ -6,13 +6,14 @@ import type { Activation } from "../actor/activation.ts";
 import type { RoomHost } from "../actor/room-host.ts";
 import type { Checkpointer } from "../checkpoint/checkpointer.ts";
 import type { Config } from "../config.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, RingsideError } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { Directory } from "../ownership/directory.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /** Rooms that are moved at the same time. */
 const MOVES_AT_ONCE = 8;
+const SAVE_AGAIN_MS = 250;
 
 export interface DrainParts {
   readonly config: Config;
@@ -39,7 +40,7 @@ export async function drainRooms(parts: DrainParts): Promise<Drained> {
   let left = 0;
   const work = async (): Promise<void> => {
     for (let activation = queue.shift(); activation !== undefined; activation = queue.shift()) {
-      if (clock.monotonicMs() < endsMs && (await moveAway(parts, activation))) moved += 1;
+      if (clock.monotonicMs() < endsMs && (await moveAway(parts, activation, endsMs))) moved += 1;
       else left += 1;
     }
   };
@@ -48,21 +49,25 @@ export async function drainRooms(parts: DrainParts): Promise<Drained> {
 }
 
 /** @returns false when its last changes could not be saved, or the room could not be released */
-async function moveAway(parts: DrainParts, activation: Activation): Promise<boolean> {
+async function moveAway(parts: DrainParts, activation: Activation, endsMs: number): Promise<boolean> {
   const { checkpointer, clock, directory, events, host } = parts;
   if (activation.phase.name !== "active") return true; // it has ended meanwhile
   const { roomId, epoch } = activation;
   const startedMs = clock.monotonicMs();
   host.freeze(activation);
-  let isSaved = false;
-  try {
-    isSaved = await checkpointer.saveNow(activation);
-  } catch (error) {
-    events.emit("checkpoint:failed", { rooms: 1, error: messageOf(error) });
+  let isSaved: boolean | undefined;
+  while (isSaved === undefined && clock.monotonicMs() < endsMs) {
+    try {
+      isSaved = await checkpointer.saveNow(activation);
+    } catch (error) {
+      events.emit("checkpoint:failed", { rooms: 1, error: messageOf(error) });
+      if (error instanceof RingsideError) break; // too large, or not to be saved exactly: no time will mend that
+      await clock.sleep(SAVE_AGAIN_MS); // Postgres may be back before the time is up, and nothing need be lost
+    }
   }
   // Gone from here before anybody else may take it; a failed release leaves it to be claimed when this node is down.
   host.letGo(activation, "moved");
   const isReleased = await directory.release(roomId, epoch).catch(() => false);
   events.emit("room:moved", { roomId, epoch, moveMs: Math.round(clock.monotonicMs() - startedMs) });
-  return isSaved && isReleased;
+  return isSaved === true && isReleased;
 }

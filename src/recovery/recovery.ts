@@ -6,7 +6,7 @@
 import type { Activation } from "../actor/activation.ts";
 import type { OpenReason, RoomHost } from "../actor/room-host.ts";
 import type { Config } from "../config.ts";
-import { messageOf } from "../errors.ts";
+import { hasCode, messageOf, type ErrorCode } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { RoomId } from "../ids.ts";
 import type { ClaimedRoom, Directory } from "../ownership/directory.ts";
@@ -19,8 +19,14 @@ const LOOK_EVERY_MS = 1_000;
 /** Rooms that one claim takes at most, and that one look considers. */
 const CLAIM_MAX = 64;
 const LOOK_MAX = 1_000;
-/** A room that cannot be opened this many times is locked away with the reason. */
-const OPEN_ATTEMPTS_MAX = 3;
+/**
+ * A room that cannot be opened this many times in a row is locked away with the reason. The attempts are 1, 5, 25 and 30 s
+ * apart, so that something its onCreate needs may come back meanwhile; what cannot be read will not get better.
+ */
+const OPEN_ATTEMPTS_MAX = 5;
+const READ_ATTEMPTS_MAX = 3;
+/** Failures to open a room that say nothing about the room. */
+const OUR_FAULTS = ["LEASE_LOST", "STALE_EPOCH"] as const;
 
 export interface RecoveryParts {
   readonly config: Config;
@@ -112,11 +118,19 @@ export class Recovery {
     const mine = unowned.filter((roomId) => this.#isMine(roomId));
     // There may be more, and taking ours makes room for them in the next look.
     if (unowned.length === LOOK_MAX && mine.length > 0) this.#lookAgain = true;
+    await this.#claimAll(mine, false);
     // Lost answers are rare, so the question is too.
-    if (this.#looks++ % 5 === 0) mine.push(...(await directory.readOrphaned(host.known)));
-    const wanted = mine.filter((roomId) => !this.#opening.has(roomId) && !host.isKnown(roomId));
-    for (let from = 0; from < wanted.length && lease.isHeld; from += CLAIM_MAX) {
-      await this.#claimMany(wanted.slice(from, from + CLAIM_MAX));
+    if (this.#looks++ % 5 === 0) await this.#claimAll(await directory.readOrphaned(host.known), true);
+  }
+
+  async #claimAll(roomIds: readonly RoomId[], evenOwn: boolean): Promise<void> {
+    const { host, lease } = this.#parts;
+    for (let from = 0; from < roomIds.length && lease.isHeld; from += CLAIM_MAX) {
+      // Asked for each batch anew: while the one before was opened, players may have come for rooms of this one.
+      const batch = roomIds
+        .slice(from, from + CLAIM_MAX)
+        .filter((roomId) => !this.#opening.has(roomId) && !host.isKnown(roomId));
+      if (batch.length > 0) await this.#claimMany(batch, evenOwn);
     }
   }
 
@@ -131,8 +145,8 @@ export class Recovery {
   }
 
   /** One statement claims many; they are then opened a few at a time, so that the rooms already here keep their ticks. */
-  async #claimMany(roomIds: readonly RoomId[]): Promise<void> {
-    const claiming = this.#parts.directory.claim(roomIds);
+  async #claimMany(roomIds: readonly RoomId[], evenOwn: boolean): Promise<void> {
+    const claiming = this.#parts.directory.claim(roomIds, { evenOwn });
     const settled = new Map<RoomId, (activation: Activation | undefined) => void>();
     for (const roomId of roomIds) {
       const opening = new Promise<Activation | undefined>((resolve) => settled.set(roomId, resolve));
@@ -162,9 +176,15 @@ export class Recovery {
       return await host.openClaimed(claimed, claimed.wasReleased ? "move" : why);
     } catch (error) {
       events.emit("room:threw", { roomId, epoch, where: "open", error: messageOf(error), times: 1 });
-      // If even that fails it is still ours on paper: found as orphaned, and opened again.
+      // That this node lost its lease or the room is not the room's fault: it is given up uncounted. If a call fails
+      // here the room is still ours on paper: found as orphaned, and opened again.
+      if (OUR_FAULTS.some((code) => isFailure(error, code))) {
+        await directory.release(roomId, epoch).catch(() => false);
+        return undefined;
+      }
+      const attemptsMax = isFailure(error, "SNAPSHOT_UNREADABLE") ? READ_ATTEMPTS_MAX : OPEN_ATTEMPTS_MAX;
       const isLockedAway = await directory
-        .failedOpen(roomId, epoch, OPEN_ATTEMPTS_MAX, messageOf(error))
+        .failedOpen(roomId, epoch, attemptsMax, messageOf(error))
         .catch(() => false);
       if (isLockedAway) {
         events.emit("room:quarantined", { roomId, epoch, reason: messageOf(error) });
@@ -173,4 +193,9 @@ export class Recovery {
       return undefined;
     }
   }
+}
+
+/** Whether this is a failure with that code; Colyseus makes an error of its own of what onCreate throws, and keeps the text. */
+function isFailure(error: unknown, code: ErrorCode): boolean {
+  return hasCode(error, code) || messageOf(error).startsWith(`${code}:`);
 }

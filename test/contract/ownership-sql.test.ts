@@ -50,7 +50,7 @@ const claim = (
   claimant: Incarnation,
   on = database,
 ): Promise<{ room_id: string; epoch: number; from_epoch: number }[]> =>
-  on.run("claim-rooms", [[roomId], claimant, ["probe"]]);
+  on.run("claim-rooms", [[roomId], claimant, ["probe"], false]);
 const save = (owner: Incarnation, epoch: number, seq: number, on = database): Promise<{ seq: number }[]> =>
   on.run("save-checkpoints", [
     [roomId],
@@ -208,13 +208,7 @@ test("[OWN1] [REC2] a claim that waits behind its former owner's last checkpoint
     await down(owner, next);
     const claiming = new Directory(database, next, ["probe"]).claim([roomId as RoomId]);
     claiming.catch(() => {}); // awaited below, after what may fail before
-    await until("the claim waits for the room's row", async () => {
-      const { rowCount } = await pool.query(
-        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE $1 AND wait_event_type = 'Lock'",
-        [`%${SCHEMA}`],
-      );
-      return rowCount === 1;
-    });
+    await untilSomeoneWaits();
     await connection.query("COMMIT");
     const [claimed] = await claiming;
     expect(claimed).toMatchObject({ epoch: 2, fromEpoch: 1, checkpoint: { seq: 2 } });
@@ -225,6 +219,17 @@ test("[OWN1] [REC2] a claim that waits behind its former owner's last checkpoint
   // And the other way round: a save that waits behind a claim finds that it is too late.
   expect(await save(owner, 1, 3)).toEqual([]);
 });
+
+/** Somebody of this file's connections waits for a row that another one has. */
+async function untilSomeoneWaits(): Promise<void> {
+  await until("a statement waits for the room's row", async () => {
+    const { rowCount } = await pool.query(
+      "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE $1 AND wait_event_type = 'Lock'",
+      [`%${SCHEMA}`],
+    );
+    return rowCount === 1;
+  });
+}
 
 test("[OWN2] a checkpoint that waits behind a claim changes nothing", async () => {
   const [owner, next] = [await enter(), await enter()];
@@ -277,4 +282,44 @@ test("[CKP2] as many generations are kept as were asked for, and the newest befo
   expect(rows.map(({ seq }) => seq)).toEqual([3, 4, 5]);
   expect(await database.run("older-checkpoint", [roomId, 5])).toMatchObject([{ seq: 4 }]);
   expect(await database.run("older-checkpoint", [roomId, 3])).toEqual([]);
+});
+
+test("[REC2] an id that is used again does not come back with what the former room saved last", async () => {
+  const owner = await enter();
+  await create(owner);
+  const client = await pool.connect();
+  try {
+    await client.query("BEGIN");
+    await save(owner, 1, 57, new Database(client, statements));
+    const ending = database.run("dispose-room", [roomId, 1, owner]);
+    await untilSomeoneWaits();
+    await client.query("COMMIT");
+    expect(await ending).toHaveLength(1);
+  } finally {
+    client.release(true);
+  }
+  expect(await create(owner)).toEqual([{ epoch: 2 }]);
+  expect(await database.run("read-rooms", [[roomId]])).toMatchObject([{ seq: null, seats: [] }]);
+});
+
+test("[SEAT1] what one player sends as options, whatever is in it, is stored and does not fail the others' seats", async () => {
+  const owner = await enter();
+  await create(owner);
+  const nasty = { name: "\u0000", half: "\ud800", number: 1e400 };
+  const seats = [nasty, { name: "honest" }];
+  const rows = await database.run("save-seats", [
+    seats.map(() => roomId),
+    seats.map(() => 1),
+    seats.map((_, index) => `s${index}`),
+    seats.map(() => Buffer.alloc(32)),
+    seats.map((options) => JSON.stringify(options)),
+    seats.map(() => null),
+    owner,
+  ]);
+  expect(rows).toHaveLength(2);
+  const [saved] = await database.run<{ seats: { sessionId: string; options: string }[] }>("read-rooms", [
+    [roomId],
+  ]);
+  const found = saved?.seats.find(({ sessionId }) => sessionId === "s0");
+  expect(JSON.parse(found?.options ?? "null")).toEqual(JSON.parse(JSON.stringify(nasty)));
 });

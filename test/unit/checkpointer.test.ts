@@ -72,7 +72,7 @@ function setUp(rooms: FakeRoom[]) {
   } as unknown as CheckpointStore; // save is all of it that is called
   const config = readConfig({
     NODE_ID: "n",
-    DATABASE_URL: "postgres://h/d",
+    DATABASE_URL: "postgres://localhost/d",
     REDIS_URL: "redis://h",
     CLUSTER_KEY: "0123456789abcdef",
     CHECKPOINT_MS: "1000",

@@ -5,6 +5,7 @@ import { RingsideError } from "../../src/errors.ts";
 const enough = {
   NODE_ID: "n",
   DATABASE_URL: "postgres://u:secret@h/d",
+  ADVERTISE_HOST: "10.0.0.1",
   REDIS_URL: "redis://h",
   CLUSTER_KEY: "0123456789abcdef",
 };
@@ -55,4 +56,11 @@ test("every row has bounds that hold its default, and says why it is there", () 
   }
   for (const row of [...Object.values(NUMBERS), ...Object.values(TEXTS)])
     expect(row.why.length).toBeGreaterThan(10);
+});
+
+test("a node that others on other machines could not reach is not started", () => {
+  const { ADVERTISE_HOST: _, ...lost } = enough;
+  expect(faults(lost).join()).toMatch(/ADVERTISE_HOST must be set/);
+  expect(faults({ ...lost, BIND_HOST: "127.0.0.1" })).toEqual([]);
+  expect(faults({ ...lost, DATABASE_URL: "postgres://u@localhost/d" })).toEqual([]);
 });

@@ -15,6 +15,11 @@ test.each([
   ["a host with a port beyond all ports", { headers: { host: "a:99999" } }, "BAD_REQUEST"],
   ["an absolute target", { url: "http://other/" }, "BAD_REQUEST"],
   ["an endless target", { url: `/${"x".repeat(9_000)}` }, "BAD_REQUEST"],
+  [
+    "a body that does not tell its size",
+    { headers: { host: "a", "transfer-encoding": "chunked" } },
+    "BAD_REQUEST",
+  ],
   ["a body beyond the bound", { headers: { host: "a", "content-length": "9999999" } }, "BAD_REQUEST"],
 ] as const)("[GATE3] %s", (_what, over, code) => {
   expect(inspect(request(over as Partial<IncomingMessage>))).toBe(code);

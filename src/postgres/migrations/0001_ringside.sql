@@ -28,12 +28,13 @@ CREATE SEQUENCE view_version;
 CREATE TABLE room (
   room_id            text PRIMARY KEY,
   name               text NOT NULL,
-  options            jsonb,
+  options            text, -- JSON, as it came: jsonb refuses characters that players may send
   owner              uuid,
   owner_node         text,
   epoch              bigint NOT NULL,
   players            integer NOT NULL DEFAULT 0,
   failed_opens       integer NOT NULL DEFAULT 0,
+  retry_at           timestamptz,
   created_at         timestamptz NOT NULL,
   claimed_at         timestamptz NOT NULL,
   disposed_at        timestamptz,
@@ -60,8 +61,8 @@ CREATE TABLE seat (
   room_id    text NOT NULL REFERENCES room ON DELETE CASCADE,
   session_id text NOT NULL,
   token_hash bytea NOT NULL,
-  options    jsonb,
-  auth       jsonb,
+  options    text, -- JSON, like room.options
+  auth       text,
   taken_at   timestamptz NOT NULL,
   PRIMARY KEY (room_id, session_id)
 );
@@ -74,7 +75,7 @@ CREATE TABLE event (
   node_id  text NOT NULL,
   room_id  text,
   epoch    bigint,
-  facts    jsonb NOT NULL
+  facts    json NOT NULL
 );
 
 CREATE INDEX event_by_name ON event (name, id);

@@ -16,7 +16,7 @@ WITH input AS (
     FROM input i JOIN owned o ON o.room_id = i.room_id AND o.epoch = i.epoch
   RETURNING room_id, seq
 ), counted AS (
-  UPDATE room r SET players = i.players, failed_opens = 0
+  UPDATE room r SET players = i.players, failed_opens = 0, retry_at = NULL
     FROM input i JOIN saved s ON s.room_id = i.room_id
    WHERE r.room_id = i.room_id AND (r.players <> i.players OR r.failed_opens <> 0)
 ), pruned AS (

@@ -1,6 +1,6 @@
 -- Make seats durable, each only if the writer still owns the room at that epoch.
--- $1 room_id text[] · $2 epoch bigint[] · $3 session_id text[] · $4 token_hash bytea[] · $5 options jsonb as text[]
--- $6 auth jsonb as text[] · $7 owner incarnation uuid
+-- $1 room_id text[] · $2 epoch bigint[] · $3 session_id text[] · $4 token_hash bytea[] · $5 options as JSON text[]
+-- $6 auth as JSON text[] · $7 owner incarnation uuid
 -- A row {room_id, session_id} for each one saved; one that is missing was refused (STALE_EPOCH).
 WITH input AS (
   SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bytea[], $5::text[], $6::text[])
@@ -11,7 +11,7 @@ WITH input AS (
    ORDER BY room_id FOR SHARE
 )
 INSERT INTO seat (room_id, session_id, token_hash, options, auth, taken_at)
-SELECT i.room_id, i.session_id, i.token_hash, i.options::jsonb, i.auth::jsonb, clock_timestamp()
+SELECT i.room_id, i.session_id, i.token_hash, i.options, i.auth, clock_timestamp()
   FROM input i JOIN owned o ON o.room_id = i.room_id AND o.epoch = i.epoch
 ON CONFLICT (room_id, session_id) DO UPDATE
    SET token_hash = excluded.token_hash, options = excluded.options, auth = excluded.auth, taken_at = excluded.taken_at

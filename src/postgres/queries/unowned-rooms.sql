@@ -4,6 +4,7 @@
 SELECT r.room_id
   FROM room r
  WHERE r.name = ANY ($2::text[]) AND r.disposed_at IS NULL AND r.quarantined_at IS NULL
+   AND (r.retry_at IS NULL OR r.retry_at < clock_timestamp())
    AND (r.owner IS NULL OR r.owner NOT IN (SELECT incarnation FROM node WHERE state <> 'down'))
  ORDER BY r.players DESC, r.room_id
  LIMIT $1::integer;
