@@ -95,7 +95,7 @@ export const NUMBERS = {
     fallback: 60_000,
     min: 1_000,
     max: 3_600_000,
-    why: "how long a restored room keeps the seats of players who have not returned; the stock SDK tries for 56 s",
+    why: "how long a seat waits for its player, after a restore and, in rooms without an onDrop, after a broken connection; the SDK tries for 56 s",
   },
   restoresAtOnceMax: {
     env: "RESTORES_AT_ONCE_MAX",

@@ -52,6 +52,8 @@ export class Activation implements Saveable {
 
   /** What players sent while the room might not act, in order. */
   held: { readonly client: Client; readonly bytes: Buffer }[] = [];
+  /** How much of it is whose. */
+  readonly heldBytes = new Map<Client, number>();
   /** Players from whom a frame was kept back. Their mirror has a hole. */
   readonly missed = new Set<Client>();
 

@@ -22,10 +22,15 @@ export interface PlayersParts {
   readonly events: EventBus;
   readonly lease: Lease;
   readonly seats: Seats;
+  /** See RoomGuard. */
+  readonly untilOwned: (room: Room) => Promise<void> | undefined;
 }
 
 /** What WebSockets say when they broke without a word, and so the code for a player who never came back. */
 const ABNORMAL_CLOSURE = 1006;
+
+/** What a message that is held costs at least, however little it says. */
+const HELD_MESSAGE_BYTES_MIN = 64;
 
 interface Homecoming {
   readonly sinceMs: number;
@@ -190,10 +195,12 @@ export class Players {
 
   /** Keeps a message until the room may listen again; past the limit the SDK is told to come back. */
   hold(activation: Activation, client: Client, bytes: Buffer): void {
-    const waiting = activation.held
-      .filter((held) => held.client === client)
-      .reduce((sum, held) => sum + held.bytes.length, 0);
-    if (waiting + bytes.length > this.#parts.config.heldMessageBytesMax) {
+    const max = this.#parts.config.heldMessageBytesMax;
+    const before = activation.heldBytes.get(client) ?? 0;
+    if (before > max) return; // they have been told already
+    const waiting = before + Math.max(bytes.length, HELD_MESSAGE_BYTES_MIN);
+    activation.heldBytes.set(client, waiting);
+    if (waiting > max) {
       client.leave(ERRORS.LEASE_LOST.close, ERRORS.LEASE_LOST.text);
       return;
     }
@@ -205,6 +212,7 @@ export class Players {
     for (const client of activation.missed) client.leave(ERRORS.LEASE_LOST.close, ERRORS.LEASE_LOST.text);
     const { held } = activation;
     activation.held = [];
+    activation.heldBytes.clear();
     const inside = internals(activation.room);
     for (const { client, bytes } of held) {
       if (!activation.missed.has(client)) inside._onMessage(client as never, bytes);
@@ -214,6 +222,11 @@ export class Players {
 
   #lapsed(activation: Activation, standIn: Client, mustRejoin: boolean): void {
     const { roomId, epoch, room } = activation;
+    const waiting = this.#parts.untilOwned(room);
+    if (waiting !== undefined) {
+      void waiting.then(() => this.#lapsed(activation, standIn, mustRejoin));
+      return;
+    }
     // A room that ends or moves takes its waiting seats along; they have not lapsed.
     if (activation.phase.name !== "active" || !activation.awaited.has(standIn.sessionId)) return;
     activation.awaited.delete(standIn.sessionId);

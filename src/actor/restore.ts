@@ -11,6 +11,8 @@ import type { ClaimedRoom, Directory, StoredCheckpoint } from "../ownership/dire
 export interface Readable {
   readonly checkpoint: StoredCheckpoint | undefined;
   readonly snapshot: Snapshot | undefined;
+  /** The number of the newest checkpoint that is stored, be it readable or not; 0 when there is none. */
+  readonly newestSeq: number;
 }
 
 /**
@@ -25,11 +27,12 @@ export async function readSnapshot(
   events: EventBus,
 ): Promise<Readable> {
   const { roomId, epoch } = claimed;
+  const newestSeq = claimed.checkpoint?.seq ?? 0;
   let checkpoint = claimed.checkpoint;
   let failure: unknown;
   while (checkpoint !== undefined) {
     try {
-      return { checkpoint, snapshot: decodeSnapshot(checkpoint.bytes) };
+      return { checkpoint, snapshot: decodeSnapshot(checkpoint.bytes), newestSeq };
     } catch (error) {
       if (!hasCode(error, "SNAPSHOT_UNREADABLE")) throw error;
       failure = error;
@@ -38,7 +41,7 @@ export async function readSnapshot(
     }
   }
   if (failure !== undefined) throw failure;
-  return { checkpoint: undefined, snapshot: undefined };
+  return { checkpoint: undefined, snapshot: undefined, newestSeq };
 }
 
 /**
@@ -46,7 +49,8 @@ export async function readSnapshot(
  *
  * @throws RingsideError SNAPSHOT_UNREADABLE when the state does not fit the room's class
  */
-export function restoreInto(activation: Activation, { checkpoint, snapshot }: Readable, nowMs: number): void {
+export function restoreInto(activation: Activation, readable: Readable, nowMs: number): void {
+  const { checkpoint, snapshot, newestSeq } = readable;
   // Due at once: a new epoch gives out refIds that start above those of its checkpoint, and the next one says so.
   activation.markChanged(nowMs);
   if (checkpoint === undefined || snapshot === undefined) return; // never saved: as onCreate left it
@@ -57,8 +61,10 @@ export function restoreInto(activation: Activation, { checkpoint, snapshot }: Re
   inside._listing.private = snapshot.room.private;
   inside._listing.unlisted = snapshot.room.unlisted;
   room.maxClients = snapshot.room.maxClients;
+  // Before the room is listed, so that it is never found open.
+  if (snapshot.room.locked) void room.lock();
   setElapsed(room, snapshot.elapsedMs);
   room.onRestoreRoom?.(snapshot.cached);
-  activation.nextSeq = checkpoint.seq + 1;
+  activation.nextSeq = newestSeq + 1; // one that cannot be read keeps its number all the same
   activation.saved = { seq: checkpoint.seq, atMs: nowMs - checkpoint.ageMs, bytes: checkpoint.bytes.length };
 }

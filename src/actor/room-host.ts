@@ -1,8 +1,15 @@
 // The rooms of this node: creates them, opens claimed ones from their checkpoints, and is what Colyseus's hooks talk to
-// (RoomGuard). The steps of opening are in open-room.ts, players' comings and goings in players.ts.
+// (RoomGuard). Reading a checkpoint back is in restore.ts, players' comings and goings in players.ts.
 
 import { matchMaker, type Client, type Room } from "@colyseus/core";
-import { completeFullStates, evict, internals, setElapsed, silence } from "../colyseus/room-internals.ts";
+import {
+  completeFullStates,
+  evict,
+  hideOnDispose,
+  internals,
+  setElapsed,
+  silence,
+} from "../colyseus/room-internals.ts";
 import { ROOM_ID_OPTION, type RoomGuard } from "../colyseus/room-guard.ts";
 import type { Config } from "../config.ts";
 import { ERRORS, messageOf, RingsideError } from "../errors.ts";
@@ -38,11 +45,13 @@ export class RoomHost implements RoomGuard {
   readonly #claims = new Map<string, { readonly claimed: ClaimedRoom; readonly readable: Readable }>();
   /** Rooms that are this node's in Postgres without an activation: about to be entered, or ended but not yet there. */
   readonly #between = new Set<RoomId>();
+  /** Hooks that wait for the lease to come back. At most one for each player and a few for each room. */
+  #waiting: { readonly activation: Activation; readonly goOn: () => void }[] = [];
   #refusesNewRooms = false;
 
   constructor(parts: RoomHostParts) {
     this.#parts = parts;
-    this.#players = new Players(parts);
+    this.#players = new Players({ ...parts, untilOwned: (room) => this.untilOwned(room) });
   }
 
   /** The rooms here, in whatever phase but ended. */
@@ -88,7 +97,6 @@ export class RoomHost implements RoomGuard {
     }
     const activation = this.#activations.get(claimed.roomId);
     if (activation === undefined) throw new RingsideError("INTERNAL", { roomId: claimed.roomId });
-    if (readable.snapshot?.room.locked === true) void activation.room.lock();
     events.emit("room:restored", {
       roomId: claimed.roomId,
       epoch: claimed.epoch,
@@ -113,13 +121,40 @@ export class RoomHost implements RoomGuard {
     authorsOnCreate: (options: unknown) => Promise<void>,
   ): Promise<void> {
     const claim = this.#claims.get(room.roomId);
-    if (claim === undefined) await this.#openNew(room, options, authorsOnCreate);
-    else await this.#openSaved(room, claim.claimed, claim.readable, options, authorsOnCreate);
+    // Colyseus disposes of what it could not create. To the author a room that is saved is not disposed by that, nor one
+    // that was theirs to create and could not be entered; one whose onCreate threw is, as on any Colyseus server.
+    let wasRefusedByAuthor = false;
+    try {
+      if (claim === undefined) {
+        await this.#openNew(room, options, async (given) => {
+          wasRefusedByAuthor = true;
+          await authorsOnCreate(given);
+          wasRefusedByAuthor = false;
+        });
+      } else {
+        await this.#openSaved(room, claim.claimed, claim.readable, options, authorsOnCreate);
+      }
+    } catch (error) {
+      if (!wasRefusedByAuthor) hideOnDispose(room);
+      throw error;
+    }
   }
 
   mayAct(room: Room): boolean {
     const activation = this.#byRoom.get(room);
     return activation !== undefined && mayAct(activation.phase) && this.#parts.lease.isHeld;
+  }
+
+  get seatHoldMs(): number {
+    return this.#parts.config.seatHoldMs;
+  }
+
+  untilOwned(room: Room): Promise<void> | undefined {
+    const activation = this.#byRoom.get(room);
+    if (activation === undefined || activation.phase.name === "opening") return undefined;
+    if (isElsewhere(activation)) return new Promise(() => {});
+    if (this.#parts.lease.isHeld) return undefined;
+    return new Promise((goOn) => this.#waiting.push({ activation, goOn }));
   }
 
   joining(room: Room, client: Client): void {
@@ -187,17 +222,14 @@ export class RoomHost implements RoomGuard {
       setElapsed(activation.room, activation.room.clock.elapsedTime);
       this.#players.catchUp(activation);
     }
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { activation, goOn } of waiting) if (!isElsewhere(activation)) goOn();
   }
 
   /** Freezes a room for its last checkpoint here. */
   freeze(activation: Activation): void {
     activation.phase = { name: "moving" };
-  }
-
-  /** A move that came to nothing: the room goes on here. */
-  unfreeze(activation: Activation): void {
-    if (activation.phase.name === "moving") activation.phase = { name: "active" };
-    this.#players.catchUp(activation);
   }
 
   /**
@@ -276,7 +308,13 @@ export class RoomHost implements RoomGuard {
     restoreInto(activation, readable, this.#parts.clock.monotonicMs());
     this.#enter(activation);
     activation.phase = { name: "active" };
-    this.#players.await(activation, claimed, readable.snapshot);
+    try {
+      this.#players.await(activation, claimed, readable.snapshot);
+    } catch (error) {
+      activation.phase = { name: "ended", why: "failed" }; // or what Colyseus disposes of now would be the saved room
+      this.#activations.delete(claimed.roomId);
+      throw error;
+    }
   }
 
   #enter(activation: Activation): Activation {
@@ -313,6 +351,11 @@ export class RoomHost implements RoomGuard {
     const activation = this.#byRoom.get(room);
     if (activation !== undefined && activation.phase.name !== "ended") work(activation);
   }
+}
+
+/** Whether the room goes on somewhere else. One that ended here, or never began, has its own end still to tell. */
+function isElsewhere({ phase }: Activation): boolean {
+  return phase.name === "ended" && (phase.why === "moved" || phase.why === "fenced");
 }
 
 function withoutRoomId(options: Record<string, unknown>): Record<string, unknown> {

@@ -2,23 +2,20 @@
 // The author's class is not touched: it runs the same on a plain Colyseus server.
 //
 // What a wrapped room does differently, and nothing else:
-// - it ticks, patches and hears its players only while its activation may act (OWN4);
+// - it ticks, patches and hears its players only while its activation may act, and its hooks wait as long (OWN4);
+// - where its author says nothing of broken connections, it keeps the seat of a player who may try to come back;
 // - a player's seat is durable before they are told of having joined (SEAT1), and a connection that breaks right after
 //   that, or in the middle of coming back, is a drop like any other;
 // - what the author's code throws stays in the room (ROOM1).
 
-import {
-  ClientState,
-  type Client,
-  type ClientPrivate,
-  type FixedTimestepCallback,
-  type Room,
-} from "@colyseus/core";
+import type { Client, ClientPrivate, FixedTimestepCallback, Room } from "@colyseus/core";
+import { ERRORS } from "../errors.ts";
+import { keepSeats, mayKeepSeats, wrapDrops, wrapEnd, type RoomClass } from "./hosted-seats.ts";
+import { declaresTooMuch } from "./input-frame.ts";
+import { override, untilOwned } from "./override.ts";
 import type { RoomGuard } from "./room-guard.ts";
-import { asServerError } from "./server-error.ts";
 import { hasUnsentChanges, internals } from "./room-internals.ts";
-
-type RoomClass = new () => Room;
+import { asServerError } from "./server-error.ts";
 
 /** A subclass of `Authored` whose instances answer to `guard`. Its name is the author's, for logs. */
 export function hostedClass(Authored: RoomClass, guard: RoomGuard): RoomClass {
@@ -29,15 +26,12 @@ export function hostedClass(Authored: RoomClass, guard: RoomGuard): RoomClass {
       wrapTime(this, guard);
       wrapMessages(this, guard);
       wrapDrops(this, guard);
+      wrapEnd(this, guard);
+      if (this.onDrop === undefined && !mayKeepSeats(Authored)) keepSeats(this, guard);
     }
   };
   Object.defineProperty(Hosted, "name", { value: Authored.name });
   return Hosted;
-}
-
-/** Gives `room` its own property, over what the prototype or a class field says. */
-function override(room: Room, name: string, value: unknown): void {
-  Object.defineProperty(room, name, { value, configurable: true, writable: true, enumerable: false });
 }
 
 function wrapHooks(room: Room, guard: RoomGuard): void {
@@ -54,6 +48,8 @@ function wrapHooks(room: Room, guard: RoomGuard): void {
   });
 
   override(room, "onJoin", async (client: Client, options: unknown, auth: unknown) => {
+    const waiting = untilOwned(room, guard);
+    if (waiting !== undefined) await waiting;
     guard.joining(room, client);
     try {
       await onJoin?.call(room, client, options, auth);
@@ -65,6 +61,8 @@ function wrapHooks(room: Room, guard: RoomGuard): void {
   });
 
   override(room, "onReconnect", async (client: Client) => {
+    const waiting = untilOwned(room, guard);
+    if (waiting !== undefined) await waiting;
     const unknown = guard.reconnected(room, client);
     if (unknown === undefined) await onReconnect?.call(room, client);
     // The restored state never heard of this player: they joined after it was saved. So they join again.
@@ -78,6 +76,8 @@ function wrapHooks(room: Room, guard: RoomGuard): void {
   ] as const) {
     if (hook === undefined) continue;
     override(room, name, async (client: Client, code?: number) => {
+      const waiting = untilOwned(room, guard);
+      if (waiting !== undefined) await waiting;
       try {
         await hook.call(room, client, code);
       } catch (error) {
@@ -156,6 +156,10 @@ function wrapMessages(room: Room, guard: RoomGuard): void {
       guard.hold(room, client, bytes);
       return;
     }
+    if (declaresTooMuch(bytes)) {
+      client.leave(ERRORS.BAD_REQUEST.close, ERRORS.BAD_REQUEST.text);
+      return;
+    }
     try {
       _onMessage.call(room, client, bytes);
     } catch (error) {
@@ -168,35 +172,4 @@ function wrapMessages(room: Room, guard: RoomGuard): void {
     const known = guard.resolveToken(room, undefined, token);
     return known === undefined ? undefined : checkReconnectionToken.call(room, known);
   });
-}
-
-/**
- * A connection that breaks before the player has acknowledged the join, or while onReconnect runs, loses the seat in
- * stock Colyseus: allowReconnection refuses a client that "has not joined", and a return cut short counts as denied. After
- * a failover that is where connections break, and the seat is durable by then. So it is treated as the drop it is.
- */
-function wrapDrops(room: Room, guard: RoomGuard): void {
-  const { allowReconnection } = room;
-  const { _onLeave } = internals(room);
-
-  override(room, "allowReconnection", (client: Client & ClientPrivate, seconds: number | "manual") => {
-    if (guard.hasSeat(room, client.sessionId) && isCutOff(client)) delete client._enqueuedMessages;
-    const pending = allowReconnection.call(room, client, seconds);
-    // Authors leave this promise alone, as Colyseus's own examples do. Its rejection is told by onLeave.
-    pending.catch(() => {});
-    return pending;
-  });
-
-  override(room, "_onLeave", (client: Client & ClientPrivate, code?: number) => {
-    const isReturnCutShort = client.state === ClientState.RECONNECTING && isCutOff(client);
-    if (isReturnCutShort) client.state = ClientState.JOINING; // so that onDrop is called, not onLeave
-    return _onLeave.call(room, client, isReturnCutShort ? ABNORMAL_CLOSURE : code);
-  });
-}
-
-/** What WebSockets say of a connection that broke without a word. */
-const ABNORMAL_CLOSURE = 1006;
-
-function isCutOff(client: ClientPrivate): boolean {
-  return client.readyState !== WebSocket.OPEN;
 }

@@ -12,6 +12,15 @@ export interface RoomGuard {
   ): Promise<void>;
   /** Whether the room may tick, hear its players and speak to them, at this moment. */
   mayAct(room: Room): boolean;
+  /**
+   * Whether the author's hooks of comings, goings and ends may run.
+   *
+   * @returns undefined when they may at this moment; otherwise a promise of when they may, the lease being back, which
+   * stays pending for ever when the room has gone elsewhere
+   */
+  untilOwned(room: Room): Promise<void> | undefined;
+  /** How long a room whose author says nothing of it keeps the seat of a player whose connection broke. */
+  readonly seatHoldMs: number;
   /** The author's onJoin is about to run, or (`done`) has run; resolves when the seat is durable. */
   joining(room: Room, client: Client): void;
   joined(room: Room, client: Client, options: unknown): Promise<void>;

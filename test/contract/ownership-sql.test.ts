@@ -305,7 +305,7 @@ test("[REC2] an id that is used again does not come back with what the former ro
 test("[SEAT1] what one player sends as options, whatever is in it, is stored and does not fail the others' seats", async () => {
   const owner = await enter();
   await create(owner);
-  const nasty = { name: "\u0000", half: "\ud800", number: 1e400 };
+  const nasty = { name: "\u0000", half: "\ud800" };
   const seats = [nasty, { name: "honest" }];
   const rows = await database.run("save-seats", [
     seats.map(() => roomId),
