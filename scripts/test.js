@@ -32,11 +32,19 @@ const code = await new Promise((resolve) =>
 
 let counts = { passed: 0, failed: 1, skipped: 0 };
 try {
-  const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(readFileSync(report, "utf8"));
+  const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(
+    readFileSync(report, "utf8"),
+  );
   // A file that could not even be loaded has no failed test of its own.
-  const unloaded = testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0);
+  const unloaded = testResults.filter(
+    (file) => file.status === "failed" && file.assertionResults.length === 0,
+  );
   const failed = numFailedTests + unloaded.length;
-  counts = { passed: numPassedTests, failed: code === 0 ? failed : Math.max(failed, 1), skipped: numPendingTests };
+  counts = {
+    passed: numPassedTests,
+    failed: code === 0 ? failed : Math.max(failed, 1),
+    skipped: numPendingTests,
+  };
 } catch {
   // No report: vitest itself did not get to its end, which counts as one failure.
 }
