@@ -4,7 +4,7 @@ import { crc32 } from "node:zlib";
 import { serialize } from "node:v8";
 import type { Client, Room } from "@colyseus/core";
 import type { Saveable } from "../checkpoint/checkpointer.ts";
-import type { Snapshot } from "../checkpoint/snapshot.ts";
+import type { SavedPlayer, Snapshot } from "../checkpoint/snapshot.ts";
 import { hasUnsentChanges, internals } from "../colyseus/room-internals.ts";
 import { captureState, isSchemaState } from "../colyseus/state-tree.ts";
 import type { Epoch, RoomId } from "../ids.ts";
@@ -14,13 +14,6 @@ import type { Phase } from "./phase.ts";
 export interface Occupant {
   readonly sessionId: string;
   userData?: unknown;
-}
-
-/** What a snapshot keeps of each player, under the session id. */
-export interface SavedPlayer {
-  readonly userData: unknown;
-  /** Set when the author's onJoin was still running: the state may have heard half of this player. */
-  readonly joining?: true;
 }
 
 /** A seat of a restored room whose player has not come back yet. */
@@ -109,16 +102,17 @@ export class Activation implements Saveable {
   #extras(): Omit<Snapshot, "state" | "elapsedMs"> {
     const { room } = this;
     const inside = internals(room);
-    const userData: Record<string, SavedPlayer> = {};
+    const players: Record<string, SavedPlayer> = {};
     for (const [sessionId, occupant] of this.occupants) {
       // The state has never heard of them, and a restore from it must not believe that it has.
       if (this.awaited.get(sessionId)?.mustRejoin === true) continue;
-      userData[sessionId] = {
+      players[sessionId] = {
         userData: occupant.userData,
         ...(this.joining.has(sessionId) ? { joining: true as const } : {}),
       };
     }
     return {
+      classVersion: versionOf(room),
       cached: room.onCacheRoom?.(),
       room: {
         metadata: inside._listing.metadata,
@@ -127,7 +121,7 @@ export class Activation implements Saveable {
         unlisted: inside._listing.unlisted,
         maxClients: room.maxClients,
       },
-      userData,
+      players,
     };
   }
 
@@ -140,4 +134,9 @@ export class Activation implements Saveable {
 function captureOf(room: Room): Snapshot["state"] {
   const state: unknown = room.state;
   return isSchemaState(state) ? captureState(state) : undefined;
+}
+
+/** Which version of its class a room is of: what migrateCheckpoint is asked to bring older checkpoints to. */
+export function versionOf(room: Room): number {
+  return (room as { checkpointVersion?: number }).checkpointVersion ?? 0;
 }

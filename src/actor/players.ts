@@ -11,7 +11,7 @@ import type { SessionId } from "../ids.ts";
 import { hashToken, newToken, type ClaimedRoom } from "../ownership/directory.ts";
 import type { Lease } from "../ownership/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Activation, SavedPlayer } from "./activation.ts";
+import type { Activation } from "./activation.ts";
 import type { Seats } from "./seats.ts";
 import { planSeats } from "./seat-plan.ts";
 import { standInFor } from "./stand-in.ts";
@@ -140,8 +140,7 @@ export class Players {
   await(activation: Activation, claimed: ClaimedRoom, snapshot: Snapshot | undefined): void {
     const { clock, config } = this.#parts;
     const { room } = activation;
-    const saved = (snapshot?.userData ?? {}) as Readonly<Record<string, SavedPlayer>>;
-    const plan = planSeats(claimed.seats, saved);
+    const plan = planSeats(claimed.seats, snapshot?.players ?? {});
     for (const { sessionId, userData } of plan.gone) {
       void room.onLeave?.(standInFor({ sessionId, userData, auth: undefined, token: "" }), ABNORMAL_CLOSURE);
     }

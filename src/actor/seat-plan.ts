@@ -1,8 +1,8 @@
 // After a restore: who gets their seat back, and how. A seat is written when the player joins and deleted when they
 // leave; the state is saved every few seconds. So the two can disagree by what happened in between, either way.
 
+import type { SavedPlayer } from "../checkpoint/snapshot.ts";
 import type { StoredSeat } from "../ownership/directory.ts";
-import type { SavedPlayer } from "./activation.ts";
 
 export interface KeptSeat extends StoredSeat {
   readonly userData: unknown;

@@ -1,23 +1,28 @@
-// The byte format of a checkpoint (CKP2): what a room is made of again, in one piece.
+// A snapshot: what a room is made of again, in one piece. Its body is a structured clone (node:v8), which is exact where
+// JSON is not: NaN, -0, bigint, undefined, Map, Set, Date, typed arrays, cycles. What it would lose in silence is refused
+// instead (lossless.ts). That goes for what onCacheRoom() returned, a room's metadata, a client's userData and what timers
+// carry; the Schema state is an image of plain data already.
 //
-//   "RSCP"  version u8  crc32 u32 (little-endian, over the version and the body)  body: node:v8 serialize
-//
-// A structured clone is exact where JSON is not (NaN, -0, bigint, undefined, Map, Set, Date, typed arrays,
-// cycles). What it would lose in silence is refused instead, naming the place: functions, and objects with
-// properties under symbols, as every Schema instance is (keep its key, or its `toJSON()`). Instances of an
-// author's own classes come back as plain objects, without their methods. That goes for what onCacheRoom()
-// returned, a room's metadata and a client's userData; the Schema state is an image of plain data already.
-//
-// A damaged checkpoint is refused, never half-read: decodeSnapshot gives a whole Snapshot or throws
-// SNAPSHOT_UNREADABLE. Whether its state fits the room's classes is for restoreState to say.
+// A damaged checkpoint is refused, never half-read: reading gives a whole Snapshot or throws SNAPSHOT_UNREADABLE. Whether
+// its state fits the room's classes is for restoreState to say. How bodies become stored bytes is frame.ts.
 
 import { deserialize, serialize } from "node:v8";
-import { crc32 } from "node:zlib";
 
 import type { StateImage } from "../colyseus/state-image.ts";
 import { messageOf, RingsideError } from "../errors.ts";
+import { openFrame, sealWhole, type Body } from "./frame.ts";
+import { placeOf, refuseLossy } from "./lossless.ts";
+
+/** What a snapshot keeps of each player, under the session id. */
+export interface SavedPlayer {
+  readonly userData: unknown;
+  /** Set when the author's onJoin was still running: the state may have heard half of this player. */
+  readonly joining?: true;
+}
 
 export interface Snapshot {
+  /** The `checkpointVersion` of the room class that wrote this; 0 for one that has none. */
+  readonly classVersion: number;
   /** Undefined for a room without a Schema state. */
   readonly state: StateImage | undefined;
   /** What onCacheRoom() returned. */
@@ -31,76 +36,83 @@ export interface Snapshot {
   };
   /** The room's clock: ms since it was created, over all its activations. */
   readonly elapsedMs: number;
-  /** `client.userData`, by session id. */
-  readonly userData: Readonly<Record<string, unknown>>;
+  /** Everyone whom the state knows, by session id. */
+  readonly players: Readonly<Record<string, SavedPlayer>>;
 }
-
-const MAGIC = Buffer.from("RSCP", "latin1");
-const VERSION = 1;
-const HEADER_BYTES = MAGIC.length + 1 + 4;
 
 /**
- * @param bytesMax the largest checkpoint allowed, in bytes, header included
+ * @param bytesMax the largest body allowed, in bytes, before compression
  * @throws RingsideError ROOM_TOO_LARGE over `bytesMax`; INTERNAL when something cannot be saved exactly
  */
-export function encodeSnapshot(snapshot: Snapshot, bytesMax: number): Uint8Array {
-  const { cached, room, userData } = snapshot;
-  refuseLossy({ cached, "room.metadata": room.metadata, userData });
-  const body = serializeBody(snapshot);
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + body.length);
-  if (bytes.length > bytesMax) {
-    throw new RingsideError("ROOM_TOO_LARGE", { bytes: bytes.length, bytesMax });
+export function serializeSnapshot(snapshot: Snapshot, bytesMax: number): Buffer {
+  const { classVersion, state, cached, room, elapsedMs, players } = snapshot;
+  refuseLossy({ cached, "room.metadata": room.metadata, players });
+  // Named one by one: what else the caller's object may carry is not part of the format.
+  const { metadata, locked, private: isPrivate, unlisted, maxClients } = room;
+  const saved: Snapshot = {
+    classVersion,
+    state,
+    cached,
+    room: { metadata, locked, private: isPrivate, unlisted, maxClients },
+    elapsedMs,
+    players,
+  };
+  let body: Buffer;
+  try {
+    body = serialize(saved);
+  } catch (error) {
+    // What refuseLossy cannot know by itself: a Promise, a WeakMap, a Proxy; or a custom type's value.
+    const place = placeOf({ state, cached, "room.metadata": metadata, players });
+    throw new RingsideError("INTERNAL", { why: "this cannot be saved in a checkpoint", place }, error);
   }
-  MAGIC.copy(bytes);
-  bytes[MAGIC.length] = VERSION;
-  bytes.writeUInt32LE(checksum(VERSION, body), MAGIC.length + 1);
-  body.copy(bytes, HEADER_BYTES);
-  return bytes;
+  if (body.length > bytesMax) throw new RingsideError("ROOM_TOO_LARGE", { bytes: body.length, bytesMax });
+  return body;
 }
 
-/** @throws RingsideError SNAPSHOT_UNREADABLE for anything but what encodeSnapshot made; never anything else */
-export function decodeSnapshot(bytes: Uint8Array): Snapshot {
-  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  const facts = { bytes: all.length };
-  if (all.length <= HEADER_BYTES || !all.subarray(0, MAGIC.length).equals(MAGIC)) {
-    throw new RingsideError("SNAPSHOT_UNREADABLE", { why: "this is not a checkpoint", ...facts });
-  }
-  const version = all.readUInt8(MAGIC.length);
-  if (version !== VERSION) {
-    const why = "its format is not one that this release reads";
-    throw new RingsideError("SNAPSHOT_UNREADABLE", { why, version, reads: [VERSION], ...facts });
-  }
-  // A copy: typed arrays come back as views of what was read, and the caller's buffer may be used again.
-  const body = Buffer.from(new Uint8Array(all.subarray(HEADER_BYTES)).buffer);
-  if (checksum(version, body) !== all.readUInt32LE(MAGIC.length + 1)) {
-    const why = "its checksum is wrong: it was damaged or cut short";
-    throw new RingsideError("SNAPSHOT_UNREADABLE", { why, ...facts });
-  }
+/** @throws RingsideError SNAPSHOT_UNREADABLE for anything but what serializeSnapshot made, in this or the previous format */
+export function deserializeSnapshot({ version, bytes }: Body): Snapshot {
+  const facts = { bytes: bytes.length };
   let value: unknown;
   try {
-    value = deserialize(body);
+    value = deserialize(bytes);
   } catch (error) {
     // The checksum was right, so these bytes were written so: by a Node with a later v8 format, most likely.
     throw new RingsideError("SNAPSHOT_UNREADABLE", { why: messageOf(error), ...facts }, error);
   }
+  if (version === 1 && isObject(value)) value = fromVersion1(value);
   if (!isSnapshot(value)) {
     throw new RingsideError("SNAPSHOT_UNREADABLE", { why: "something else was saved here", ...facts });
   }
   return value;
 }
 
-function checksum(version: number, body: Uint8Array): number {
-  return crc32(body, crc32(Uint8Array.of(version)));
+/** A snapshot as bytes that stand by themselves. */
+export function encodeSnapshot(snapshot: Snapshot, bytesMax: number): Uint8Array {
+  return sealWhole(serializeSnapshot(snapshot, bytesMax));
+}
+
+/**
+ * @param base the stored bytes of the checkpoint on which this one stands, if it stands on one
+ * @throws RingsideError SNAPSHOT_UNREADABLE for anything but what was encoded; never anything else
+ */
+export function decodeSnapshot(bytes: Uint8Array, base?: Uint8Array): Snapshot {
+  return deserializeSnapshot(openFrame(bytes, base && openFrame(base).bytes));
+}
+
+/** The first format: no class versions, and players under the name of the one thing that was kept of them. */
+function fromVersion1({ userData, ...rest }: Record<string, unknown>): unknown {
+  return { ...rest, classVersion: 0, players: userData };
 }
 
 function isSnapshot(value: unknown): value is Snapshot {
-  if (!isObject(value) || !isObject(value["room"]) || !isObject(value["userData"])) return false;
+  if (!isObject(value) || !isObject(value["room"]) || !isObject(value["players"])) return false;
   const { state, room } = value;
   const isState =
     state === undefined ||
     (isObject(state) && Array.isArray(state["shapes"]) && Array.isArray(state["collections"]));
   return (
     isState &&
+    typeof value["classVersion"] === "number" &&
     typeof value["elapsedMs"] === "number" &&
     typeof room["maxClients"] === "number" &&
     ["locked", "private", "unlisted"].every((flag) => typeof room[flag] === "boolean")
@@ -109,87 +121,4 @@ function isSnapshot(value: unknown): value is Snapshot {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
-}
-
-function serializeBody(snapshot: Snapshot): Buffer {
-  const { state, cached, room, elapsedMs, userData } = snapshot;
-  try {
-    // Named one by one: what else the caller's object may carry is not part of the format.
-    const { metadata, locked, private: isPrivate, unlisted, maxClients } = room;
-    const saved: Snapshot = {
-      state,
-      cached,
-      room: { metadata, locked, private: isPrivate, unlisted, maxClients },
-      elapsedMs,
-      userData,
-    };
-    return serialize(saved);
-  } catch (error) {
-    // What refuseLossy cannot know by itself: a Promise, a WeakMap, a Proxy; or a custom type's value.
-    const place = placeOf({ state, cached, "room.metadata": room.metadata, userData });
-    throw new RingsideError("INTERNAL", { why: "this cannot be saved in a checkpoint", place }, error);
-  }
-}
-
-/** Finds what serialize would drop in silence, and functions, which it reports without a place. */
-function refuseLossy(parts: Record<string, unknown>): void {
-  const seen = new Set<object>();
-  const visit = (value: unknown, place: string): void => {
-    if (typeof value === "function" || typeof value === "symbol") {
-      throw new RingsideError("INTERNAL", {
-        why: `a ${typeof value} cannot be saved in a checkpoint`,
-        place,
-      });
-    }
-    if (!isObject(value) || seen.has(value) || ArrayBuffer.isView(value)) return;
-    seen.add(value);
-    if (Object.getOwnPropertySymbols(value).length > 0) {
-      const type = Object.getPrototypeOf(value)?.constructor?.name;
-      const why = "an object with symbol properties cannot be saved in a checkpoint (a Schema instance?)";
-      throw new RingsideError("INTERNAL", { why, place, type });
-    }
-    for (const [name, child] of childrenOf(value, place)) visit(child, name);
-  };
-  for (const [name, part] of Object.entries(parts)) visit(part, name);
-}
-
-/** The place of the innermost value that cannot be serialized. */
-function placeOf(parts: Record<string, unknown>): string {
-  const seen = new Set<object>();
-  const find = (value: unknown, place: string): string | undefined => {
-    if (isObject(value) && seen.has(value)) return undefined;
-    try {
-      serialize(value);
-      return undefined;
-    } catch {
-      // The failure itself is the answer; the caller throws it with the place.
-      if (!isObject(value)) return place;
-      seen.add(value);
-      for (const [name, child] of childrenOf(value, place)) {
-        const inner = find(child, name);
-        if (inner !== undefined) return inner;
-      }
-      return place;
-    }
-  };
-  for (const [name, part] of Object.entries(parts)) {
-    const place = find(part, name);
-    if (place !== undefined) return place;
-  }
-  return "?";
-}
-
-function* childrenOf(value: object, place: string): Generator<[string, unknown]> {
-  if (value instanceof Map) {
-    for (const [key, child] of value) {
-      yield [`${place} key`, key];
-      yield [`${place}.get(${typeof key === "object" ? "…" : String(key)})`, child];
-    }
-  } else if (value instanceof Set) {
-    for (const child of value) yield [`${place} entry`, child];
-  } else {
-    const isArray = Array.isArray(value);
-    for (const [name, child] of Object.entries(value))
-      yield [isArray ? `${place}[${name}]` : `${place}.${name}`, child];
-  }
 }

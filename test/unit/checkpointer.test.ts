@@ -44,7 +44,7 @@ class FakeRoom implements Saveable {
 
   capture(): ReturnType<Saveable["capture"]> {
     const room = { metadata: null, locked: false, private: false, unlisted: false, maxClients: 1 };
-    return { state: undefined, cached: this.value, room, elapsedMs: 0, userData: {} };
+    return { classVersion: 0, state: undefined, cached: this.value, room, elapsedMs: 0, players: {} };
   }
 }
 

@@ -1,15 +1,19 @@
-import { deserialize, serialize } from "node:v8";
-import { crc32 } from "node:zlib";
+import { serialize } from "node:v8";
 
 import { MapSchema, schema, t } from "@colyseus/schema";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from "../../src/checkpoint/snapshot.ts";
+import { needsBase, openFrame, sealOnBase, sealWhole } from "../../src/checkpoint/frame.ts";
+import {
+  decodeSnapshot,
+  encodeSnapshot,
+  serializeSnapshot,
+  type Snapshot,
+} from "../../src/checkpoint/snapshot.ts";
 import type { StateImage } from "../../src/colyseus/state-tree.ts";
 import { RingsideError } from "../../src/errors.ts";
 
-const HEADER_BYTES = 9;
 const state: StateImage = {
   rootRefId: 0,
   nextRefId: 3,
@@ -38,11 +42,12 @@ const state: StateImage = {
   ],
 };
 const plain: Snapshot = {
+  classVersion: 0,
   state,
   cached: undefined,
   room: { metadata: undefined, locked: false, private: false, unlisted: false, maxClients: 10 },
   elapsedMs: 1_234.5,
-  userData: {},
+  players: {},
 };
 
 function refusedBy(act: () => unknown): RingsideError {
@@ -55,20 +60,12 @@ function refusedBy(act: () => unknown): RingsideError {
   throw new Error("nothing was refused");
 }
 
-/** Bytes whose header is right, around any body. */
-function sealed(body: Uint8Array, version = 1): Uint8Array {
-  const header = Buffer.alloc(HEADER_BYTES);
-  header.write("RSCP", "latin1");
-  header[4] = version;
-  header.writeUInt32LE(crc32(body, crc32(Uint8Array.of(version))), 5);
-  return Buffer.concat([header, body]);
-}
-
 describe("a snapshot", () => {
   test("[CKP1] comes back exactly: NaN, -0, bigint, undefined, null, Map, Set, Date, typed arrays, holes, cycles", () => {
     const cycle: { self?: unknown; list: unknown[] } = { list: Object.assign([], { 0: 1, 2: 3 }) };
     cycle.self = cycle;
     const snapshot: Snapshot = {
+      classVersion: 3,
       state,
       cached: {
         odd: [NaN, -0, 0, Infinity, 2n ** 80n, undefined, null, ""],
@@ -80,7 +77,7 @@ describe("a snapshot", () => {
       },
       room: { metadata: { mode: "duel" }, locked: true, private: true, unlisted: true, maxClients: Infinity },
       elapsedMs: 0,
-      userData: { "s-1": { hp: -0 }, "s-2": undefined, __proto__x: 7 },
+      players: { "s-1": { userData: { hp: -0 } }, "s-2": { userData: undefined, joining: true } },
     };
     expect(decodeSnapshot(encodeSnapshot(snapshot, 1e6))).toStrictEqual(snapshot);
     expect(decodeSnapshot(encodeSnapshot({ ...plain, state: undefined }, 1e6)).state).toBeUndefined();
@@ -96,10 +93,15 @@ describe("a snapshot", () => {
       withSparseArray: true,
     });
     fc.assert(
-      fc.property(anything, fc.dictionary(fc.string(), anything), (cached, userData) => {
-        const back = decodeSnapshot(encodeSnapshot({ ...plain, cached, userData: { ...userData } }, 1e9));
-        expect(back).toStrictEqual({ ...plain, cached, userData: { ...userData } });
-      }),
+      fc.property(
+        anything,
+        fc.dictionary(fc.string(), fc.record({ userData: anything }, { noNullPrototype: true })),
+        (cached, saved) => {
+          const players = { ...saved };
+          const back = decodeSnapshot(encodeSnapshot({ ...plain, cached, players }, 1e9));
+          expect(back).toStrictEqual({ ...plain, cached, players });
+        },
+      ),
       { interruptAfterTimeLimit: 2_000, markInterruptAsFailure: false, verbose: 1 },
     );
   });
@@ -112,9 +114,9 @@ describe("a snapshot", () => {
   });
 
   test("[CKP2] is refused when it is larger than allowed, and the facts say by how much", () => {
-    const bytes = encodeSnapshot(plain, 1e6).length;
-    expect(encodeSnapshot(plain, bytes)).toHaveLength(bytes);
-    const error = refusedBy(() => encodeSnapshot(plain, bytes - 1));
+    const bytes = serializeSnapshot(plain, 1e6).length;
+    expect(serializeSnapshot(plain, bytes)).toHaveLength(bytes);
+    const error = refusedBy(() => serializeSnapshot(plain, bytes - 1));
     expect(error).toMatchObject({ code: "ROOM_TOO_LARGE", facts: { bytes, bytesMax: bytes - 1 } });
   });
 
@@ -122,7 +124,11 @@ describe("a snapshot", () => {
   test.each([
     ["a function", { cached: { a: [0, { run: () => 1 }] } }, "cached.a[1].run"],
     ["a symbol", { cached: new Map([["k", Symbol("s")]]) }, "cached.get(k)"],
-    ["a Schema instance", { userData: { "s-1": { hero: new Hero() } } }, "userData.s-1.hero"],
+    [
+      "a Schema instance",
+      { players: { "s-1": { userData: { hero: new Hero() } } } },
+      "players.s-1.userData.hero",
+    ],
     ["a Schema collection", { cached: { heroes: new MapSchema() } }, "cached.heroes"],
     ["a promise", { cached: new Set([{ later: Promise.resolve() }]) }, "cached entry.later"],
     ["a method in the metadata", { room: { ...plain.room, metadata: { on() {} } } }, "room.metadata.on"],
@@ -155,9 +161,9 @@ describe("a damaged checkpoint", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (garbage) => {
         expect(refusedBy(() => decodeSnapshot(garbage))).toMatchObject(refused);
-        expect(refusedBy(() => decodeSnapshot(sealed(garbage)))).toMatchObject(refused);
+        expect(refusedBy(() => decodeSnapshot(sealWhole(garbage)))).toMatchObject(refused);
         const torn = Buffer.concat([serialize(plain).subarray(0, 40), garbage]);
-        expect(refusedBy(() => decodeSnapshot(sealed(torn)))).toMatchObject(refused);
+        expect(refusedBy(() => decodeSnapshot(sealWhole(torn)))).toMatchObject(refused);
       }),
       { verbose: 1 },
     );
@@ -171,13 +177,97 @@ describe("a damaged checkpoint", () => {
     ["a state that is none", { ...plain, state: {} }],
     ["half a room", { ...plain, room: { maxClients: 1 } }],
   ])("[CKP2] that holds %s instead is refused", (_what, other) => {
-    expect(refusedBy(() => decodeSnapshot(sealed(serialize(other))))).toMatchObject(refused);
+    expect(refusedBy(() => decodeSnapshot(sealWhole(serialize(other))))).toMatchObject(refused);
   });
 
   test("[CKP2] of a later format is refused, and the facts say which this release reads", () => {
-    const body = whole.subarray(HEADER_BYTES);
-    expect(decodeSnapshot(sealed(body))).toStrictEqual(deserialize(body));
-    const error = refusedBy(() => decodeSnapshot(sealed(body, 2)));
-    expect(error).toMatchObject({ code: "SNAPSHOT_UNREADABLE", facts: { version: 2, reads: [1] } });
+    const later = Uint8Array.from(whole);
+    later[4] = 3;
+    const error = refusedBy(() => decodeSnapshot(later));
+    expect(error).toMatchObject({ code: "SNAPSHOT_UNREADABLE", facts: { version: 3, reads: [1, 2] } });
+  });
+});
+
+describe("a checkpoint on a base", () => {
+  const random = (seed: number) =>
+    Buffer.from(Array.from({ length: 20_000 }, (_, i) => (i * i * seed) % 251));
+  const before: Snapshot = { ...plain, cached: { inventory: random(7), turn: 1 } };
+  const after: Snapshot = { ...plain, cached: { inventory: random(7), turn: 2 } };
+  const [base, whole] = [encodeSnapshot(before, 1e6), encodeSnapshot(after, 1e6)];
+  const delta = sealOnBase(serializeSnapshot(after, 1e6), openFrame(base).bytes);
+
+  test("[CKP1] comes back exactly, and weighs what has changed", () => {
+    expect(needsBase(delta)).toBe(true);
+    expect(needsBase(whole)).toBe(false);
+    expect(delta.length).toBeLessThan(200);
+    expect(decodeSnapshot(delta, base)).toStrictEqual(decodeSnapshot(whole));
+  });
+
+  test("[CKP2] is refused without its base, with another one, with a damaged one, and when it is damaged itself", () => {
+    const other = encodeSnapshot({ ...before, cached: { inventory: random(3), turn: 1 } }, 1e6);
+    expect(refusedBy(() => decodeSnapshot(delta))).toMatchObject({ code: "SNAPSHOT_UNREADABLE" });
+    expect(refusedBy(() => decodeSnapshot(delta, other))).toMatchObject({ code: "SNAPSHOT_UNREADABLE" });
+    expect(refusedBy(() => decodeSnapshot(delta, base.subarray(0, -1)))).toMatchObject({
+      code: "SNAPSHOT_UNREADABLE",
+    });
+    for (let at = 0; at < delta.length * 8; at++) {
+      const bytes = Uint8Array.from(delta);
+      bytes[at >> 3] = (bytes[at >> 3] ?? 0) ^ (1 << (at & 7));
+      expect(refusedBy(() => decodeSnapshot(bytes, base))).toMatchObject({ code: "SNAPSHOT_UNREADABLE" });
+    }
+  });
+
+  test("[CKP1] comes back exactly, whatever two bodies have in common", () => {
+    const bytes = fc.uint8Array({ maxLength: 4_000 });
+    fc.assert(
+      fc.property(bytes, bytes, bytes, (shared, one, two) => {
+        const [body, on] = [Buffer.concat([two, shared, one]), Buffer.concat([shared, one, shared])];
+        expect(openFrame(sealOnBase(body, on), on).bytes.equals(body)).toBe(true);
+        expect(openFrame(sealWhole(body)).bytes.equals(body)).toBe(true);
+      }),
+      { verbose: 1 },
+    );
+  });
+});
+
+test("[CKP1] the previous format is still read", () => {
+  // Written by the release before this format.
+  const bytes = Buffer.from(
+    "UlNDUAG4Jrdb/w9vIgVzdGF0ZW8iCXJvb3RSZWZJZEkAIgluZXh0UmVmSWRJBiIGc2hhcGVzQQFvIgR0eXBlIgVXb3JsZCIEdHdpbl8iBnZhbHVlc0ECIgFhIgFiJAACIgVsaW5rc0EBIgRsaXN0JAABIgZyZWZJZHNBAUkAJAABIgRyb3dzQQFBA04AAAAAAAD4f04AAAAAAAAAgE4AAAAAAADwPyQAAyQAASIFZXhhY3QnLAB7ByQAASILY29sbGVjdGlvbnNBAW8iBGtpbmQiA21hcCIFaG9sZHMiBnZhbHVlcyIGcmVmSWRzQQFJAiQAASIHZW50cmllc0EBQQJaEAEAAAAAAAAAIgAkAAIkAAEiBGtleXNBAUECIgFhIgFiJAACJAABIgdpbmRleGVzQQFBAkkASQokAAIkAAEiC25leHRJbmRleGVzQQFJDCQAASIHcGVyVGljazs6AHsIJAABewQiBmNhY2hlZG8iBGJlc3Q7IgFwTgAAAAAAAACAOgJ7ASIEcm9vbW8iCG1ldGFkYXRhbyIEbW9kZSIEZHVlbHsBIgZsb2NrZWRUIgdwcml2YXRlRiIIdW5saXN0ZWRGIgptYXhDbGllbnRzSQh7BSIJZWxhcHNlZE1zTgAAAAAASpNAIgh1c2VyRGF0YW8iA3MtMW8iCHVzZXJEYXRhbyICaHBJDnsBewEiA3MtMm8iCHVzZXJEYXRhXyIHam9pbmluZ1R7AnsCewU=",
+    "base64",
+  );
+  expect(decodeSnapshot(bytes)).toStrictEqual({
+    classVersion: 0,
+    state: {
+      rootRefId: 0,
+      nextRefId: 3,
+      shapes: [
+        {
+          type: "World",
+          twin: undefined,
+          values: ["a", "b"],
+          links: ["list"],
+          refIds: [0],
+          rows: [[NaN, -0, 1]],
+          exact: new Set(),
+        },
+      ],
+      collections: [
+        {
+          kind: "map",
+          holds: "values",
+          refIds: [1],
+          entries: [[1n, ""]],
+          keys: [["a", "b"]],
+          indexes: [[0, 5]],
+          nextIndexes: [6],
+          perTick: new Map(),
+        },
+      ],
+    },
+    cached: { best: new Map([["p", -0]]) },
+    room: { metadata: { mode: "duel" }, locked: true, private: false, unlisted: false, maxClients: 4 },
+    elapsedMs: 1_234.5,
+    players: { "s-1": { userData: { hp: 7 } }, "s-2": { userData: undefined, joining: true } },
   });
 });

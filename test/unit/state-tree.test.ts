@@ -91,7 +91,10 @@ function createRoom<State extends Schema>(make: () => State | undefined): RoomOf
 function saved(state: Schema): StateImage {
   const room = { metadata: undefined, locked: false, private: false, unlisted: false, maxClients: 1 };
   const image = captureState(state);
-  const bytes = encodeSnapshot({ state: image, cached: undefined, room, elapsedMs: 0, userData: {} }, 1e9);
+  const bytes = encodeSnapshot(
+    { classVersion: 0, state: image, cached: undefined, room, elapsedMs: 0, players: {} },
+    1e9,
+  );
   return decodeSnapshot(bytes).state as StateImage; // one was put in
 }
 
