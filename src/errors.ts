@@ -8,6 +8,8 @@
 export const ERRORS = {
   BAD_CONFIG: { close: 1011, http: 500, text: "this node's settings are wrong" },
   BAD_REQUEST: { close: 4002, http: 400, text: "the request cannot be read" },
+  COMMIT_REFUSED: { close: 4010, http: 409, text: "the commit was refused; nothing was written" },
+  COMMIT_UNKNOWN: { close: 4010, http: 503, text: "the commit's outcome is not known yet" },
   DRAINING: { close: 4010, http: 503, text: "this node is leaving; try again" },
   INTERNAL: { close: 4010, http: 500, text: "something went wrong here; try again" },
   LEASE_LOST: { close: 4010, http: 503, text: "this node may not speak for the room right now" },

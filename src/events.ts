@@ -50,15 +50,38 @@ export interface Events {
   "room:fenced": { roomId: RoomId; epoch: Epoch };
   /** `times`: how often since it was last told, which is at most once a second for each place. */
   "room:threw": { roomId: RoomId; epoch: Epoch; where: string; error: string; times: number };
-  "room:unreadable": { roomId: RoomId; epoch: Epoch; error: string };
+  /** Its checkpoint `seq` cannot be read, or does not fit its class: it is kept, and the one before it is tried. */
+  "room:unreadable": { roomId: RoomId; epoch: Epoch; seq: number; error: string };
   /** It could not be opened three times in a row. Its row, checkpoints and seats stay, and `reason` with them. */
   "room:quarantined": { roomId: RoomId; epoch: Epoch; reason: string };
+  /**
+   * It was taken back to its checkpoint `toSeq` of `toAt` (ms since 1970), which is saved again as `seq`. `newestSeq`: the last
+   * of what is undone; `lostMs`: how much of the match that was, up to the moment at which the room was taken from its owner.
+   * No node's event: whoever does it (recovery/rollback-room.ts) writes it into the event log.
+   */
+  "room:rolled-back": {
+    roomId: RoomId;
+    epoch: Epoch;
+    seq: number;
+    toSeq: number;
+    toAt: number;
+    lostMs: number;
+    newestSeq: number;
+  };
   "seat:taken": { roomId: RoomId; sessionId: SessionId };
   "seat:reclaimed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId; afterMs: number };
   "seat:lapsed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId };
+  /** `bytes`: as they were stored. */
   "checkpoint:saved": { rooms: number; bytes: number; saveMs: number };
+  /** A room is larger than half of what may be saved. Told once, and again when it has been smaller meanwhile. */
+  "checkpoint:grew-large": { roomId: RoomId; epoch: Epoch; bytes: number; bytesMax: number };
   "checkpoint:refused": { roomId: RoomId; epoch: Epoch };
   "checkpoint:failed": { rooms: number; error: string };
+  /** A commit's answer was lost on the way; its outcome is being found out. */
+  "commit:doubted": { roomId: RoomId; epoch: Epoch; seq: number; error: string };
+  "commit:settled": { roomId: RoomId; epoch: Epoch; seq: number; isCommitted: boolean };
+  /** A room's code began a commit and did not wait for it: what it answers is not durable. Told once a room. */
+  "commit:not-awaited": { roomId: RoomId; epoch: Epoch };
   "postgres:lost": { error: string };
   "postgres:regained": { awayMs: number };
   "redis:lost": { error: string };

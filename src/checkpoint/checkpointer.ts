@@ -2,7 +2,7 @@
 //
 // One pass at a time: it encodes the rooms that are due, a bounded slice of the event loop at a time, and sends them as
 // one statement. A room is encoded right before its batch leaves, so while Postgres is slow nothing queues up: the next
-// pass takes the rooms as they are then.
+// pass takes the rooms as they are then. One room is encoded in one piece, however large: it must be of one moment.
 
 import type { Config } from "../config.ts";
 import { messageOf } from "../errors.ts";
@@ -10,7 +10,8 @@ import type { EventBus } from "../events.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { repeat } from "../runtime/repeat.ts";
-import { encodeSnapshot, type Snapshot } from "./snapshot.ts";
+import { sealBody, type Base } from "./base.ts";
+import { serializeSnapshot, type Snapshot } from "./snapshot.ts";
 import type { Checkpoint, CheckpointStore } from "./store.ts";
 
 /** A batch leaves when it holds this many bytes, however few rooms that is. */
@@ -23,6 +24,8 @@ export interface Saveable {
   readonly players: number;
   /** Whether the room runs, rather than being opened, moved or over. */
   readonly isActive: boolean;
+  /** Set from the beginning of a commit until its outcome is known: what may yet be taken back must not be saved by itself. */
+  isCommitting: boolean;
   /** The number of the next checkpoint. Every attempt has its own: the outcome of a lost one is never guessed. */
   nextSeq: number;
   /** When the next checkpoint is due, by the monotonic clock. */
@@ -31,8 +34,14 @@ export interface Saveable {
   readonly turn: number;
   /** Since when there are changes that no checkpoint holds; undefined when there are none. */
   unsavedSinceMs: number | undefined;
+  /** Since when there are changes that only a checkpoint on its way to Postgres holds; undefined when none is. */
+  savingSinceMs: number | undefined;
   /** The newest checkpoint that Postgres has, when it took it by the monotonic clock, and its size. */
   saved: { readonly seq: number; readonly atMs: number; readonly bytes: number } | undefined;
+  /** The newest whole checkpoint of this activation that Postgres has. */
+  base: Base | undefined;
+  /** Whether it was last found larger than half of what is allowed. */
+  isLarge: boolean;
   /** Finds changes that nobody announced, and sets `unsavedSinceMs` if there are any. */
   findChanges(nowMs: number): void;
   capture(): Snapshot;
@@ -50,17 +59,22 @@ export interface CheckpointerParts<Room extends Saveable> {
   readonly onRefused: (activation: Room) => void;
 }
 
-interface Taken<Room extends Saveable> {
+/** A room as it was at one moment, on its way to Postgres. */
+export interface Taken<Room extends Saveable> {
   readonly activation: Room;
   readonly checkpoint: Checkpoint;
   /** What `unsavedSinceMs` was, to be put back if the save fails. */
   readonly unsavedSinceMs: number;
+  /** What it will be for others once it is saved. */
+  readonly base: Base | undefined;
 }
 
 export class Checkpointer<Room extends Saveable> {
   readonly #parts: CheckpointerParts<Room>;
   readonly #stopping = new AbortController();
   #loop: Promise<void> | undefined;
+  /** The bodies that are held for others to stand on, as of the last pass and what has come since. */
+  #basesBytes = 0;
 
   constructor(parts: CheckpointerParts<Room>) {
     this.#parts = parts;
@@ -95,12 +109,12 @@ export class Checkpointer<Room extends Saveable> {
    * @throws when Postgres could not be reached in time, or the room is too large; its last checkpoint stands
    */
   async saveNow(activation: Room): Promise<boolean> {
-    const taken = this.#take(activation);
+    const taken = this.take(activation);
     try {
       const saved = await this.#parts.store.save([taken.checkpoint]);
-      return this.#settle(taken, saved.has(activation.roomId));
+      return this.settle(taken, saved.has(activation.roomId));
     } catch (error) {
-      this.#putBack(taken);
+      this.putBack(taken);
       throw error;
     }
   }
@@ -110,6 +124,7 @@ export class Checkpointer<Room extends Saveable> {
     if (!this.#parts.mayAct()) return;
     let batch: Taken<Room>[] = [];
     let bytes = 0;
+    let basesBytes = 0;
     let sliceEndsMs = clock.monotonicMs() + config.encodeSliceMs;
     for (const activation of this.#parts.activations()) {
       if (clock.monotonicMs() > sliceEndsMs) {
@@ -117,6 +132,7 @@ export class Checkpointer<Room extends Saveable> {
         sliceEndsMs = clock.monotonicMs() + config.encodeSliceMs;
       }
       const taken = this.#takeIfDue(activation);
+      basesBytes += activation.base?.body?.length ?? 0;
       if (taken === undefined) continue;
       batch.push(taken);
       bytes += taken.checkpoint.bytes.length;
@@ -126,17 +142,18 @@ export class Checkpointer<Room extends Saveable> {
       bytes = 0;
     }
     if (batch.length > 0) await this.#send(batch);
+    this.#basesBytes = basesBytes;
   }
 
   #takeIfDue(activation: Room): Taken<Room> | undefined {
     const { clock, config, events } = this.#parts;
     const nowMs = clock.monotonicMs();
-    if (!activation.isActive || nowMs < activation.nextDueMs) return undefined;
+    if (!activation.isActive || activation.isCommitting || nowMs < activation.nextDueMs) return undefined;
     try {
       activation.findChanges(nowMs);
       if (activation.unsavedSinceMs === undefined) return undefined;
       activation.nextDueMs = nextDue(nowMs, config.checkpointMs, activation.turn);
-      return this.#take(activation);
+      return this.take(activation);
     } catch (error) {
       // Too large, or the author's onCacheRoom threw. The last checkpoint stands, and the room is tried again.
       activation.nextDueMs = nextDue(nowMs, config.checkpointMs, activation.turn);
@@ -146,14 +163,39 @@ export class Checkpointer<Room extends Saveable> {
     }
   }
 
-  #take(activation: Room): Taken<Room> {
+  /**
+   * Captures a room and seals it, for the caller to save; exactly one of `settle` and `putBack` must follow.
+   *
+   * @throws RingsideError ROOM_TOO_LARGE, or INTERNAL when something in it cannot be saved; nothing has changed
+   */
+  take(activation: Room): Taken<Room> {
     const { config, clock } = this.#parts;
     const { roomId, epoch, players } = activation;
-    const bytes = encodeSnapshot(activation.capture(), config.checkpointBytesMax);
-    const unsavedSinceMs = activation.unsavedSinceMs ?? clock.monotonicMs();
+    const snapshot = activation.capture();
+    const body = serializeSnapshot(snapshot, config.checkpointBytesMax);
+    const nowMs = clock.monotonicMs();
+    const sealed = sealBody(body, activation.base, nowMs, config.historyEveryMs);
+    this.#warnIfLarge(activation, body.length);
+    const unsavedSinceMs = activation.unsavedSinceMs ?? nowMs;
     activation.unsavedSinceMs = undefined;
+    activation.savingSinceMs = Math.min(unsavedSinceMs, activation.savingSinceMs ?? unsavedSinceMs);
     const seq = activation.nextSeq++;
-    return { activation, checkpoint: { roomId, epoch, seq, bytes, players }, unsavedSinceMs };
+    const { classVersion } = snapshot;
+    const checkpoint = { roomId, epoch, seq, ...sealed, bodyBytes: body.length, players, classVersion };
+    const storedBytes = sealed.bytes.length;
+    const base = sealed.isKept ? { seq, madeAtMs: nowMs, storedBytes, body } : undefined;
+    return { activation, checkpoint, unsavedSinceMs, base };
+  }
+
+  /** Said once, while there is time: past the limit a room keeps its last checkpoint and loses more with every second. */
+  #warnIfLarge(activation: Room, bytes: number): void {
+    const bytesMax = this.#parts.config.checkpointBytesMax;
+    const isLarge = bytes * 2 > bytesMax;
+    const { roomId, epoch } = activation;
+    if (isLarge && !activation.isLarge) {
+      this.#parts.events.emit("checkpoint:grew-large", { roomId, epoch, bytes, bytesMax });
+    }
+    activation.isLarge = isLarge;
   }
 
   async #send(batch: readonly Taken<Room>[]): Promise<void> {
@@ -161,7 +203,7 @@ export class Checkpointer<Room extends Saveable> {
     const startedMs = clock.monotonicMs();
     try {
       const saved = await store.save(batch.map(({ checkpoint }) => checkpoint));
-      for (const taken of batch) this.#settle(taken, saved.has(taken.checkpoint.roomId));
+      for (const taken of batch) this.settle(taken, saved.has(taken.checkpoint.roomId));
       const bytes = batch.reduce((sum, { checkpoint }) => sum + checkpoint.bytes.length, 0);
       events.emit("checkpoint:saved", {
         rooms: saved.size,
@@ -169,24 +211,39 @@ export class Checkpointer<Room extends Saveable> {
         saveMs: Math.round(clock.monotonicMs() - startedMs),
       });
     } catch (error) {
-      for (const taken of batch) this.#putBack(taken);
+      for (const taken of batch) this.putBack(taken);
       events.emit("checkpoint:failed", { rooms: batch.length, error: messageOf(error) });
     }
   }
 
-  #settle({ activation, checkpoint }: Taken<Room>, wasSaved: boolean): boolean {
+  /** Postgres has taken it, or has refused it because another node owns the room. @returns `wasSaved` */
+  settle({ activation, checkpoint, base }: Taken<Room>, wasSaved: boolean): boolean {
+    const { config, clock, events } = this.#parts;
+    activation.savingSinceMs = undefined;
     if (wasSaved) {
-      const { seq, bytes } = checkpoint;
-      activation.saved = { seq, atMs: this.#parts.clock.monotonicMs(), bytes: bytes.length };
+      const { seq, bodyBytes } = checkpoint;
+      activation.saved = { seq, atMs: clock.monotonicMs(), bytes: bodyBytes };
+      if (base !== undefined) this.#hold(activation, base, config.checkpointBasesBytesMax);
     } else {
       const { roomId, epoch } = activation;
-      this.#parts.events.emit("checkpoint:refused", { roomId, epoch });
+      events.emit("checkpoint:refused", { roomId, epoch });
       this.#parts.onRefused(activation);
     }
     return wasSaved;
   }
 
-  #putBack({ activation, unsavedSinceMs }: Taken<Room>): void {
+  /** Others may stand on this one from now on. Where memory is short they are whole until the next pass has counted. */
+  #hold(activation: Room, base: Base, bytesMax: number): void {
+    const bytes = base.body?.length ?? 0;
+    this.#basesBytes -= activation.base?.body?.length ?? 0;
+    if (this.#basesBytes + bytes > bytesMax) base.body = undefined;
+    else this.#basesBytes += bytes;
+    activation.base = base;
+  }
+
+  /** It was not saved, or may not have been: what it held is still to be saved. */
+  putBack({ activation, unsavedSinceMs }: Taken<Room>): void {
+    activation.savingSinceMs = undefined;
     activation.unsavedSinceMs = Math.min(unsavedSinceMs, activation.unsavedSinceMs ?? unsavedSinceMs);
   }
 }

@@ -69,7 +69,7 @@ export function openFrame(bytes: Uint8Array, base?: Uint8Array): Body {
     refuse("this is not a checkpoint");
   if (!READS.includes(version))
     refuse("its format is not one that this release reads", { version, reads: READS });
-  if (all.length <= headerBytes) refuse("it was cut short");
+  if (all.length < headerBytes) refuse("it was cut short");
 
   const payload = all.subarray(headerBytes);
   const sum = crc32(payload, crc32(all.subarray(MAGIC.length, headerBytes - 4)));

@@ -9,6 +9,7 @@
 import { deserialize, serialize } from "node:v8";
 
 import type { StateImage } from "../colyseus/state-image.ts";
+import type { SavedView } from "../colyseus/state-views.ts";
 import { messageOf, RingsideError } from "../errors.ts";
 import { openFrame, sealWhole, type Body } from "./frame.ts";
 import { placeOf, refuseLossy } from "./lossless.ts";
@@ -16,8 +17,28 @@ import { placeOf, refuseLossy } from "./lossless.ts";
 /** What a snapshot keeps of each player, under the session id. */
 export interface SavedPlayer {
   readonly userData: unknown;
+  /** What they may see, if they have a StateView. Players who share one share this object. */
+  readonly view?: SavedView;
   /** Set when the author's onJoin was still running: the state may have heard half of this player. */
   readonly joining?: true;
+}
+
+/** A durable timer that was armed (actor/durable-timers.ts). */
+export interface SavedTimer {
+  readonly name: string;
+  /** By the room's clock, as `elapsedMs` is. */
+  readonly dueAtMs: number;
+  /** Set when it repeats. */
+  readonly everyMs?: number;
+  readonly payload: unknown;
+}
+
+/** An answer to a command (commit/answers.ts). */
+export interface SavedAnswer {
+  readonly key: string;
+  /** By the room's clock, in ms. */
+  readonly atMs: number;
+  readonly reply: unknown;
 }
 
 export interface Snapshot {
@@ -38,6 +59,10 @@ export interface Snapshot {
   readonly elapsedMs: number;
   /** Everyone whom the state knows, by session id. */
   readonly players: Readonly<Record<string, SavedPlayer>>;
+  /** The durable timers that were armed; undefined when the room's class declared none. */
+  readonly timers: readonly SavedTimer[] | undefined;
+  /** What the room has answered to commands; undefined when nothing. */
+  readonly answers: readonly SavedAnswer[] | undefined;
 }
 
 /**
@@ -45,8 +70,8 @@ export interface Snapshot {
  * @throws RingsideError ROOM_TOO_LARGE over `bytesMax`; INTERNAL when something cannot be saved exactly
  */
 export function serializeSnapshot(snapshot: Snapshot, bytesMax: number): Buffer {
-  const { classVersion, state, cached, room, elapsedMs, players } = snapshot;
-  refuseLossy({ cached, "room.metadata": room.metadata, players });
+  const { classVersion, state, cached, room, elapsedMs, players, timers, answers } = snapshot;
+  refuseLossy({ cached, "room.metadata": room.metadata, players, timers, answers });
   // Named one by one: what else the caller's object may carry is not part of the format.
   const { metadata, locked, private: isPrivate, unlisted, maxClients } = room;
   const saved: Snapshot = {
@@ -56,13 +81,15 @@ export function serializeSnapshot(snapshot: Snapshot, bytesMax: number): Buffer 
     room: { metadata, locked, private: isPrivate, unlisted, maxClients },
     elapsedMs,
     players,
+    timers,
+    answers,
   };
   let body: Buffer;
   try {
     body = serialize(saved);
   } catch (error) {
     // What refuseLossy cannot know by itself: a Promise, a WeakMap, a Proxy; or a custom type's value.
-    const place = placeOf({ state, cached, "room.metadata": metadata, players });
+    const place = placeOf({ state, cached, "room.metadata": metadata, players, timers, answers });
     throw new RingsideError("INTERNAL", { why: "this cannot be saved in a checkpoint", place }, error);
   }
   if (body.length > bytesMax) throw new RingsideError("ROOM_TOO_LARGE", { bytes: body.length, bytesMax });
@@ -99,24 +126,34 @@ export function decodeSnapshot(bytes: Uint8Array, base?: Uint8Array): Snapshot {
   return deserializeSnapshot(openFrame(bytes, base && openFrame(base).bytes));
 }
 
-/** The first format: no class versions, and players under the name of the one thing that was kept of them. */
+/** The first format: no class versions, no timers, no answers, and players under the name of the one thing that was kept of them. */
 function fromVersion1({ userData, ...rest }: Record<string, unknown>): unknown {
-  return { ...rest, classVersion: 0, players: userData };
+  return { ...rest, classVersion: 0, players: userData, timers: undefined, answers: undefined };
 }
 
 function isSnapshot(value: unknown): value is Snapshot {
   if (!isObject(value) || !isObject(value["room"]) || !isObject(value["players"])) return false;
-  const { state, room } = value;
+  const { state, room, timers, answers } = value;
   const isState =
     state === undefined ||
     (isObject(state) && Array.isArray(state["shapes"]) && Array.isArray(state["collections"]));
   return (
     isState &&
+    (timers === undefined || (Array.isArray(timers) && timers.every(isTimer))) &&
+    (answers === undefined || (Array.isArray(answers) && answers.every(isAnswer))) &&
     typeof value["classVersion"] === "number" &&
     typeof value["elapsedMs"] === "number" &&
     typeof room["maxClients"] === "number" &&
     ["locked", "private", "unlisted"].every((flag) => typeof room[flag] === "boolean")
   );
+}
+
+function isTimer(value: unknown): boolean {
+  return isObject(value) && typeof value["name"] === "string" && typeof value["dueAtMs"] === "number";
+}
+
+function isAnswer(value: unknown): boolean {
+  return isObject(value) && typeof value["key"] === "string" && typeof value["atMs"] === "number";
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

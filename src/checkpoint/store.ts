@@ -7,8 +7,16 @@ export interface Checkpoint {
   readonly roomId: RoomId;
   readonly epoch: Epoch;
   readonly seq: number;
+  /** As they are stored. */
   readonly bytes: Uint8Array;
+  /** The checkpoint that it stands on; undefined for a whole one. */
+  readonly baseSeq: number | undefined;
+  /** Whether it outlives the last generations, as a base and in the room's history. */
+  readonly isKept: boolean;
+  /** How large the room is: the bytes of a snapshot's body. */
+  readonly bodyBytes: number;
   readonly players: number;
+  readonly classVersion: number;
 }
 
 export class CheckpointStore {
@@ -16,7 +24,7 @@ export class CheckpointStore {
   readonly #self: Incarnation;
   readonly #generations: number;
 
-  /** @param generations how many checkpoints of a room are kept */
+  /** @param generations how many checkpoints of a room are kept beside its history */
   constructor(database: Database, self: Incarnation, generations: number) {
     this.#database = database;
     this.#self = self;
@@ -35,7 +43,11 @@ export class CheckpointStore {
       checkpoints.map((checkpoint) => checkpoint.epoch),
       checkpoints.map((checkpoint) => checkpoint.seq),
       checkpoints.map((checkpoint) => checkpoint.bytes),
+      checkpoints.map((checkpoint) => checkpoint.baseSeq ?? null),
+      checkpoints.map((checkpoint) => checkpoint.isKept),
+      checkpoints.map((checkpoint) => checkpoint.bodyBytes),
       checkpoints.map((checkpoint) => checkpoint.players),
+      checkpoints.map((checkpoint) => checkpoint.classVersion),
       this.#self,
       this.#generations,
     ]);

@@ -17,6 +17,8 @@ export interface StoredSeat {
 export interface StoredCheckpoint {
   readonly seq: number;
   readonly bytes: Uint8Array;
+  /** The bytes of the checkpoint that it stands on; undefined for a whole one. */
+  readonly base: Uint8Array | undefined;
   /** How old it was when it was read, by Postgres's clock. */
   readonly ageMs: number;
 }
@@ -43,9 +45,13 @@ export interface Ownership {
   readonly isQuarantined: boolean;
 }
 
+/** Characters of a reason that are kept. */
+const REASON_MAX = 1_000;
+
 interface SavedRow {
   seq: number | null;
   snapshot: Buffer;
+  base: Buffer | null;
   age_ms: number;
 }
 
@@ -60,15 +66,18 @@ export class Directory {
   readonly #database: Database;
   readonly #self: Incarnation;
   readonly #names: readonly string[];
+  readonly #versions: readonly number[];
 
   /**
-   * @param names the rooms that this node can open. In a deploy that brings or drops a kind of room, nodes with and
-   * without it run side by side; a node without it leaves such rooms alone
+   * @param kinds the rooms that this node can open, by name, and the version of each one's class. In a deploy that brings or
+   * changes a kind of room, nodes with and without it run side by side; a node leaves alone what it does not know, and what
+   * a later version of a class has saved
    */
-  constructor(database: Database, self: Incarnation, names: readonly string[]) {
+  constructor(database: Database, self: Incarnation, kinds: Readonly<Record<string, number>>) {
     this.#database = database;
     this.#self = self;
-    this.#names = names;
+    this.#names = Object.keys(kinds);
+    this.#versions = Object.values(kinds);
   }
 
   /** Enters a new room. @returns its first epoch; undefined when the id is in use, or this node may own nothing */
@@ -97,6 +106,7 @@ export class Directory {
       roomIds,
       this.#self,
       this.#names,
+      this.#versions,
       evenOwn,
     ]);
     if (claims.length === 0) return [];
@@ -138,7 +148,11 @@ export class Directory {
 
   /** Rooms that nobody who counts owns, those with players first. */
   async readUnowned(atMost: number): Promise<RoomId[]> {
-    const rows = await this.#database.run<{ room_id: RoomId }>("unowned-rooms", [atMost, this.#names]);
+    const rows = await this.#database.run<{ room_id: RoomId }>("unowned-rooms", [
+      atMost,
+      this.#names,
+      this.#versions,
+    ]);
     return rows.map((row) => row.room_id);
   }
 
@@ -158,13 +172,19 @@ export class Directory {
     return (await this.#database.run("dispose-room", [roomId, epoch, this.#self])).length > 0;
   }
 
+  /** Keeps a checkpoint that could not be read, with the reason. @returns false when a newer activation exists */
+  async keepUnreadable(roomId: RoomId, epoch: Epoch, seq: number, reason: string): Promise<boolean> {
+    const values = [roomId, epoch, this.#self, seq, reason.slice(0, REASON_MAX)];
+    return (await this.#database.run("keep-unreadable", values)).length > 0;
+  }
+
   /**
    * Gives up a room that could not be opened; the last of `attemptsMax` times, it is locked away with the reason.
    *
    * @returns whether it is locked away now
    */
   async failedOpen(roomId: RoomId, epoch: Epoch, attemptsMax: number, reason: string): Promise<boolean> {
-    const values = [roomId, epoch, this.#self, attemptsMax, reason.slice(0, 1_000)];
+    const values = [roomId, epoch, this.#self, attemptsMax, reason.slice(0, REASON_MAX)];
     const rows = await this.#database.run<{ quarantined: boolean }>("failed-open", values);
     return rows[0]?.quarantined === true;
   }
@@ -172,7 +192,7 @@ export class Directory {
 
 function toCheckpoint(row: SavedRow | undefined): StoredCheckpoint | undefined {
   if (row === undefined || row.seq === null) return undefined;
-  return { seq: row.seq, bytes: row.snapshot, ageMs: row.age_ms };
+  return { seq: row.seq, bytes: row.snapshot, base: row.base ?? undefined, ageMs: row.age_ms };
 }
 
 function toSeat({ sessionId, tokenHash, options, auth }: SeatRow): StoredSeat {

@@ -1,5 +1,5 @@
 // Connections to Postgres: a bounded pool for the rooms' work, and one connection of its own for the lease, so that a
-// renewal never waits behind a batch of checkpoints.
+// renewal never waits behind a batch of checkpoints. Commits, which run statements of the rooms' authors, have theirs too.
 
 import pg from "pg";
 import type { Config } from "../config.ts";
@@ -22,7 +22,29 @@ export function openPool(config: Config, max: number, label: string): pg.Pool {
   return pool;
 }
 
-export function connectionSettings(config: Config, label: string): pg.ClientConfig {
+/**
+ * The pool for commits. Statements are sent without waiting for the answers to those before. Authors' own tables are found
+ * in the database's `public` schema, after Ringside's own.
+ */
+export function openCommitPool(config: Config): pg.Pool {
+  const settings = connectionSettings(config, "commits");
+  const pool = new pg.Pool({
+    ...settings,
+    options:
+      `${settings.options} -c search_path=${config.schemaName},public` +
+      // A transaction whose client is gone holds its room's row; so long at most, if the network does not tell.
+      ` -c idle_in_transaction_session_timeout=${config.commitMs}`,
+    pipeline: true,
+    max: config.commitConnectionsMax,
+    connectionTimeoutMillis: config.storeMs,
+    idleTimeoutMillis: 0,
+    query_timeout: config.storeMs,
+  } as pg.PoolConfig); // `pipeline` is newer than the types
+  pool.on("error", () => {});
+  return pool;
+}
+
+export function connectionSettings(config: Config, label: string): pg.ClientConfig & { options: string } {
   return {
     connectionString: config.databaseUrl,
     application_name: `ringside ${config.nodeId} ${label}`.slice(0, 63),

@@ -50,14 +50,29 @@ const claim = (
   claimant: Incarnation,
   on = database,
 ): Promise<{ room_id: string; epoch: number; from_epoch: number }[]> =>
-  on.run("claim-rooms", [[roomId], claimant, ["probe"], false]);
-const save = (owner: Incarnation, epoch: number, seq: number, on = database): Promise<{ seq: number }[]> =>
+  on.run("claim-rooms", [[roomId], claimant, ["probe"], [0], false]);
+interface Kind {
+  readonly baseSeq?: number;
+  readonly isKept?: boolean;
+  readonly classVersion?: number;
+}
+const save = (
+  owner: Incarnation,
+  epoch: number,
+  seq: number,
+  on = database,
+  { baseSeq, isKept = false, classVersion = 0 }: Kind = {},
+): Promise<{ seq: number }[]> =>
   on.run("save-checkpoints", [
     [roomId],
     [epoch],
     [seq],
     [Buffer.from(`${epoch}/${seq}`)],
+    [baseSeq ?? null],
+    [isKept],
+    [3],
     [0],
+    [classVersion],
     owner,
     GENERATIONS,
   ]);
@@ -135,6 +150,7 @@ test("[OWN2] a stale owner saves, seats, unseats, releases, gives up and ends no
     expect(await giveUp(who, epoch), "unseat").toEqual([]);
     expect(await database.run("release-room", [roomId, epoch, who]), "release").toEqual([]);
     expect(await database.run("failed-open", [roomId, epoch, who, 1, "x"]), "give up").toEqual([]);
+    expect(await database.run("keep-unreadable", [roomId, epoch, who, 1, "x"]), "mark").toEqual([]);
     expect(await database.run("dispose-room", [roomId, epoch, who]), "end").toEqual([]);
     expect(await everything()).toEqual(before);
   }
@@ -153,6 +169,10 @@ test("[OWN2] one stale room in a batch is left out, and the others are saved", a
     [1, 1],
     [1, 1],
     [bytes, bytes],
+    [null, null],
+    [false, false],
+    [1, 1],
+    [0, 0],
     [0, 0],
     old,
     GENERATIONS,
@@ -206,7 +226,7 @@ test("[OWN1] [REC2] a claim that waits behind its former owner's last checkpoint
     await connection.query("BEGIN");
     expect(await save(owner, 1, 2, new Database(connection, statements))).toHaveLength(1); // not committed yet
     await down(owner, next);
-    const claiming = new Directory(database, next, ["probe"]).claim([roomId as RoomId]);
+    const claiming = new Directory(database, next, { probe: 0 }).claim([roomId as RoomId]);
     claiming.catch(() => {}); // awaited below, after what may fail before
     await untilSomeoneWaits();
     await connection.query("COMMIT");
@@ -282,6 +302,66 @@ test("[CKP2] as many generations are kept as were asked for, and the newest befo
   expect(rows.map(({ seq }) => seq)).toEqual([3, 4, 5]);
   expect(await database.run("older-checkpoint", [roomId, 5])).toMatchObject([{ seq: 4 }]);
   expect(await database.run("older-checkpoint", [roomId, 3])).toEqual([]);
+});
+
+test("[REC4] whole checkpoints stay beside the generations, and what stands on one is read with it", async () => {
+  const owner = await enter();
+  await create(owner);
+  for (let seq = 1; seq <= 12; seq++) {
+    const kind = seq % 5 === 1 ? { isKept: true } : { baseSeq: seq - ((seq - 1) % 5) };
+    expect(await save(owner, 1, seq, database, kind)).toHaveLength(1);
+  }
+  const seqs = async (): Promise<number[]> => {
+    const { rows } = await pool.query<{ seq: number }>(
+      "SELECT seq::integer FROM checkpoint WHERE room_id = $1 ORDER BY seq",
+      [roomId],
+    );
+    return rows.map(({ seq }) => seq);
+  };
+  expect(await seqs()).toEqual([1, 6, 10, 11, 12]);
+  expect(await database.run("read-rooms", [[roomId]])).toMatchObject([
+    { seq: 12, snapshot: Buffer.from("1/12"), base: Buffer.from("1/11") },
+  ]);
+  expect(await database.run("older-checkpoint", [roomId, 12])).toMatchObject([{ seq: 11, base: null }]);
+  expect(await database.run("older-checkpoint", [roomId, 11])).toMatchObject([
+    { seq: 10, base: Buffer.from("1/6") },
+  ]);
+
+  // Still young: nothing goes. Then 1 goes; 6 stays, because 10 stands on it; and of 10, 11 and 12 none goes by its age.
+  await database.run("prune", [10_000, 3_600_000, GENERATIONS]);
+  expect(await seqs()).toEqual([1, 6, 10, 11, 12]);
+  await pool.query("UPDATE checkpoint SET saved_at = saved_at - interval '2 h' WHERE room_id = $1", [roomId]);
+  await database.run("prune", [10_000, 3_600_000, GENERATIONS]);
+  expect(await seqs()).toEqual([6, 10, 11, 12]);
+  await pool.query(
+    "UPDATE checkpoint SET unreadable_reason = 'damaged', kept = true WHERE room_id = $1 AND seq = 10",
+    [roomId],
+  );
+  for (let seq = 13; seq <= 16; seq++) await save(owner, 1, seq, database, { baseSeq: 11 });
+  expect(await seqs(), "what could not be read stays, and what it stands on").toEqual([
+    6, 10, 11, 14, 15, 16,
+  ]);
+  await database.run("prune", [10_000, 3_600_000, GENERATIONS]);
+  expect(await seqs()).toEqual([6, 10, 11, 14, 15, 16]);
+  await pool.query("UPDATE checkpoint SET saved_at = saved_at - interval '8 d' WHERE room_id = $1", [roomId]);
+  await database.run("prune", [10_000, 3_600_000, GENERATIONS]);
+  await database.run("prune", [10_000, 3_600_000, GENERATIONS]);
+  expect(await seqs()).toEqual([11, 14, 15, 16]);
+});
+
+test("[CKP5] a room that a later version of its class has saved is taken by nobody who has an older one", async () => {
+  const [owner, next] = [await enter(), await enter()];
+  await create(owner);
+  await save(owner, 1, 1, database, { classVersion: 2 });
+  await down(owner, next);
+  const claimAs = (version: number): Promise<unknown[]> =>
+    database.run("claim-rooms", [[roomId], next, ["other", "probe"], [9, version], false]);
+  const unowned = (version: number): Promise<{ room_id: string }[]> =>
+    database.run("unowned-rooms", [10_000, ["other", "probe"], [9, version]]);
+  expect(await unowned(1)).not.toContainEqual({ room_id: roomId });
+  expect(await claimAs(1)).toEqual([]);
+  expect(await unowned(2)).toContainEqual({ room_id: roomId });
+  expect(await claimAs(3)).toHaveLength(1);
 });
 
 test("[REC2] an id that is used again does not come back with what the former room saved last", async () => {

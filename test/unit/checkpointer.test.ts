@@ -18,7 +18,7 @@ test.each([
   expect(nextDue(now, every, turn)).toBe(due);
 });
 
-/** A room whose whole state is one number. */
+/** A room whose whole state is one value. */
 class FakeRoom implements Saveable {
   readonly roomId: RoomId;
   readonly epoch = 1 as Epoch;
@@ -28,14 +28,18 @@ class FakeRoom implements Saveable {
   nextSeq = 1;
   nextDueMs = 0;
   unsavedSinceMs: number | undefined;
+  savingSinceMs: number | undefined;
   saved: Saveable["saved"];
-  value = 0;
+  base: Saveable["base"];
+  isLarge = false;
+  isCommitting = false;
+  value: unknown = 0;
 
   constructor(name: string) {
     this.roomId = name as RoomId;
   }
 
-  change(value: number, nowMs: number): void {
+  change(value: unknown, nowMs: number): void {
     this.value = value;
     this.unsavedSinceMs ??= nowMs;
   }
@@ -44,29 +48,48 @@ class FakeRoom implements Saveable {
 
   capture(): ReturnType<Saveable["capture"]> {
     const room = { metadata: null, locked: false, private: false, unlisted: false, maxClients: 1 };
-    return { classVersion: 0, state: undefined, cached: this.value, room, elapsedMs: 0, players: {} };
+    return {
+      classVersion: 0,
+      state: undefined,
+      cached: this.value,
+      room,
+      elapsedMs: 0,
+      players: {},
+      timers: undefined,
+      answers: undefined,
+    };
   }
 }
 
 interface Sent {
   readonly values: Record<string, unknown>;
   readonly seqs: number[];
+  readonly baseSeqs: (number | undefined)[];
+  readonly kept: boolean[];
   readonly answer: (saved: string[] | Error) => void;
 }
 
-function setUp(rooms: FakeRoom[]) {
+function setUp(rooms: FakeRoom[], settings: Record<string, string> = {}) {
   const clock = fakeClock();
   const sent: Sent[] = [];
   const refused: string[] = [];
+  // What Postgres has: a checkpoint that stands on something else could never be read again.
+  const stored = new Map<string, Uint8Array>();
+  const valueOf = ({ roomId, baseSeq, bytes }: Checkpoint): unknown =>
+    decodeSnapshot(bytes, baseSeq === undefined ? undefined : stored.get(`${roomId} ${baseSeq}`)).cached;
   const store = {
     save: (checkpoints: readonly Checkpoint[]) =>
       new Promise<Set<RoomId>>((resolve, reject) => {
         sent.push({
-          values: Object.fromEntries(
-            checkpoints.map(({ roomId, bytes }) => [roomId, decodeSnapshot(bytes).cached]),
-          ),
+          values: Object.fromEntries(checkpoints.map((each) => [each.roomId, valueOf(each)])),
           seqs: checkpoints.map(({ seq }) => seq),
-          answer: (saved) => (saved instanceof Error ? reject(saved) : resolve(new Set(saved as RoomId[]))),
+          baseSeqs: checkpoints.map(({ baseSeq }) => baseSeq),
+          kept: checkpoints.map(({ isKept }) => isKept),
+          answer: (saved) => {
+            if (saved instanceof Error) return reject(saved);
+            for (const { roomId, seq, bytes } of checkpoints) stored.set(`${roomId} ${seq}`, bytes);
+            resolve(new Set(saved as RoomId[]));
+          },
         });
       }),
   } as unknown as CheckpointStore; // save is all of it that is called
@@ -76,17 +99,21 @@ function setUp(rooms: FakeRoom[]) {
     REDIS_URL: "redis://h",
     CLUSTER_KEY: "0123456789abcdef",
     CHECKPOINT_MS: "1000",
+    ...settings,
   });
+  const events = new EventBus();
+  const told: string[] = [];
+  events.listen((name) => told.push(name));
   const checkpointer = new Checkpointer<FakeRoom>({
     config,
     clock,
-    events: new EventBus(),
+    events,
     store,
     activations: () => rooms,
     mayAct: () => true,
     onRefused: (room) => refused.push(room.roomId),
   });
-  return { clock, sent, refused, checkpointer };
+  return { clock, sent, refused, checkpointer, told };
 }
 
 /** Lets whatever is ready run, then moves the clock, a pass's pause at a time. */
@@ -101,10 +128,13 @@ async function pass(clock: FakeClock, ms: number): Promise<void> {
 test("[CKP4] while Postgres is slow one statement is under way, and the next one takes the rooms as they are then", async () => {
   const room = new FakeRoom("a");
   const { clock, sent, checkpointer } = setUp([room]);
-  room.change(1, clock.monotonicMs());
+  const sinceMs = clock.monotonicMs();
+  room.change(1, sinceMs);
   checkpointer.start();
   await pass(clock, 200);
   expect(sent.map(({ values }) => values)).toEqual([{ a: 1 }]);
+  expect(room.unsavedSinceMs, "on its way").toBeUndefined();
+  expect(room.savingSinceMs, "but not there yet").toBe(sinceMs);
   for (let value = 2; value <= 9; value++) {
     room.change(value, clock.monotonicMs());
     await pass(clock, 1_000);
@@ -127,10 +157,106 @@ test("[CKP3] [CKP4] a save that failed is made again under a number of its own; 
   sent[0]?.answer(new Error("connection lost"));
   await pass(clock, 100);
   expect(changing.unsavedSinceMs).toBe(sinceMs);
+  expect(changing.savingSinceMs).toBeUndefined();
   await pass(clock, 1_200);
   expect(sent.map(({ seqs }) => seqs)).toEqual([[1], [2]]);
   sent[1]?.answer([]);
   await pass(clock, 100);
   expect(refused).toEqual(["changing"]);
   await checkpointer.stop();
+});
+
+/** Bytes that do not compress, the same for the same seed. */
+function noise(length: number, seed: number): Uint8Array {
+  let x = seed;
+  return Uint8Array.from({ length }, () => (x = (Math.imul(x, 1_103_515_245) + 12_345) >>> 0) >>> 16);
+}
+
+/** Changes the room, lets its turn come and Postgres take it. */
+async function saveOf(
+  room: FakeRoom,
+  value: unknown,
+  { clock, sent }: ReturnType<typeof setUp>,
+): Promise<Sent> {
+  const before = sent.length;
+  room.change(value, clock.monotonicMs());
+  await pass(clock, 1_200);
+  const last = sent.at(-1);
+  if (last === undefined || sent.length !== before + 1) throw new Error(`${sent.length - before} were sent`);
+  last.answer([room.roomId]);
+  await pass(clock, 100);
+  return last;
+}
+
+test("[CKP4] a checkpoint holds what differs from the last whole one that Postgres has, and a whole one is written every HISTORY_EVERY_MS", async () => {
+  const room = new FakeRoom("a");
+  const rig = setUp([room], { HISTORY_EVERY_MS: "5000" });
+  rig.checkpointer.start();
+  const bulk = noise(5_000, 1);
+  const sent: Sent[] = [];
+  for (let turn = 1; turn <= 8; turn++) sent.push(await saveOf(room, { bulk, turn }, rig));
+  expect(sent.map(({ baseSeqs }) => baseSeqs[0])).toEqual([undefined, 1, 1, 1, undefined, 5, 5, 5]);
+  expect(sent.map(({ kept }) => kept[0])).toEqual([true, false, false, false, true, false, false, false]);
+  expect(sent.map(({ values }) => (values["a"] as { turn: number }).turn)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  await rig.checkpointer.stop();
+});
+
+test("[CKP4] nothing stands on a checkpoint that Postgres may not have", async () => {
+  const room = new FakeRoom("a");
+  const rig = setUp([room]);
+  rig.checkpointer.start();
+  room.change(1, 0);
+  await pass(rig.clock, 1_200);
+  rig.sent[0]?.answer(new Error("connection lost"));
+  await pass(rig.clock, 1_200);
+  expect(rig.sent[1]?.baseSeqs).toEqual([undefined]);
+  rig.sent[1]?.answer(["a"]);
+  await pass(rig.clock, 100);
+  expect((await saveOf(room, 2, rig)).baseSeqs).toEqual([2]);
+  await rig.checkpointer.stop();
+});
+
+test("[CKP4] where all of a room has changed its checkpoints are whole, and only one every HISTORY_EVERY_MS is kept", async () => {
+  const room = new FakeRoom("a");
+  const rig = setUp([room], { HISTORY_EVERY_MS: "5000" });
+  rig.checkpointer.start();
+  const sent: Sent[] = [];
+  for (let turn = 1; turn <= 6; turn++) sent.push(await saveOf(room, noise(5_000, turn), rig));
+  expect(sent.flatMap(({ baseSeqs }) => baseSeqs)).toEqual(sent.map(() => undefined));
+  expect(sent.map(({ kept }) => kept[0])).toEqual([true, false, false, false, true, false]);
+  expect((await saveOf(room, noise(5_000, 6), rig)).baseSeqs, "not tried again before the next one").toEqual([
+    undefined,
+  ]);
+  await rig.checkpointer.stop();
+});
+
+test("[CKP4] what is remembered for others to stand on is bounded; past the bound checkpoints are whole", async () => {
+  const rooms = [new FakeRoom("a"), new FakeRoom("b")];
+  const rig = setUp(rooms, { CHECKPOINT_BASES_BYTES_MAX: "6000" });
+  rig.checkpointer.start();
+  for (let turn = 1; turn <= 3; turn++) {
+    for (const room of rooms) room.change({ bulk: noise(5_000, 1), turn }, rig.clock.monotonicMs());
+    await pass(rig.clock, 1_200);
+    rig.sent.at(-1)?.answer(["a", "b"]);
+    await pass(rig.clock, 100);
+  }
+  expect(rig.sent.map(({ baseSeqs }) => baseSeqs)).toEqual([
+    [undefined, undefined],
+    [1, undefined],
+    [1, undefined],
+  ]);
+  await rig.checkpointer.stop();
+});
+
+test("[CKP4] a room of half the allowed size is warned of, once until it has been smaller", async () => {
+  const room = new FakeRoom("a");
+  const rig = setUp([room], { CHECKPOINT_BYTES_MAX: "10000" });
+  rig.checkpointer.start();
+  for (const bytes of [1_000, 6_000, 7_000, 1_000, 6_000]) await saveOf(room, noise(bytes, 1), rig);
+  expect(rig.told.filter((name) => name === "checkpoint:grew-large")).toHaveLength(2);
+  room.change(noise(11_000, 1), rig.clock.monotonicMs());
+  await pass(rig.clock, 1_200);
+  expect(rig.sent, "too large: refused before it is sent, and the last one stands").toHaveLength(5);
+  expect(rig.told).toContain("room:threw");
+  await rig.checkpointer.stop();
 });

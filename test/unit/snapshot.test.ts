@@ -48,6 +48,8 @@ const plain: Snapshot = {
   room: { metadata: undefined, locked: false, private: false, unlisted: false, maxClients: 10 },
   elapsedMs: 1_234.5,
   players: {},
+  timers: undefined,
+  answers: undefined,
 };
 
 function refusedBy(act: () => unknown): RingsideError {
@@ -78,6 +80,11 @@ describe("a snapshot", () => {
       room: { metadata: { mode: "duel" }, locked: true, private: true, unlisted: true, maxClients: Infinity },
       elapsedMs: 0,
       players: { "s-1": { userData: { hp: -0 } }, "s-2": { userData: undefined, joining: true } },
+      answers: [{ key: '["s-1","k"]', atMs: 7, reply: { ok: true, coins: -0 } }],
+      timers: [
+        { name: "ends", dueAtMs: 90_000.5, payload: { winner: new Map([["red", -0]]) } },
+        { name: "drop:crate", dueAtMs: 10_000, everyMs: 10_000, payload: undefined },
+      ],
     };
     expect(decodeSnapshot(encodeSnapshot(snapshot, 1e6))).toStrictEqual(snapshot);
     expect(decodeSnapshot(encodeSnapshot({ ...plain, state: undefined }, 1e6)).state).toBeUndefined();
@@ -131,6 +138,16 @@ describe("a snapshot", () => {
     ],
     ["a Schema collection", { cached: { heroes: new MapSchema() } }, "cached.heroes"],
     ["a promise", { cached: new Set([{ later: Promise.resolve() }]) }, "cached entry.later"],
+    [
+      "a function in a timer's payload",
+      { timers: [{ name: "ends", dueAtMs: 1, payload: { done() {} } }] },
+      "timers[0].payload.done",
+    ],
+    [
+      "a promise in a timer's payload",
+      { timers: [{ name: "ends", dueAtMs: 1, payload: Promise.resolve() }] },
+      "timers[0].payload",
+    ],
     ["a method in the metadata", { room: { ...plain.room, metadata: { on() {} } } }, "room.metadata.on"],
   ])("[CKP2] is refused where it holds %s, and the place is named", (_what, part, place) => {
     const error = refusedBy(() => encodeSnapshot({ ...plain, ...part }, 1e6));
@@ -175,6 +192,8 @@ describe("a damaged checkpoint", () => {
     ["a list", []],
     ["an empty object", {}],
     ["a state that is none", { ...plain, state: {} }],
+    ["timers that are none", { ...plain, timers: {} }],
+    ["a timer that is none", { ...plain, timers: [{ name: "ends" }] }],
     ["half a room", { ...plain, room: { maxClients: 1 } }],
   ])("[CKP2] that holds %s instead is refused", (_what, other) => {
     expect(refusedBy(() => decodeSnapshot(sealWhole(serialize(other))))).toMatchObject(refused);
@@ -269,5 +288,7 @@ test("[CKP1] the previous format is still read", () => {
     room: { metadata: { mode: "duel" }, locked: true, private: false, unlisted: false, maxClients: 4 },
     elapsedMs: 1_234.5,
     players: { "s-1": { userData: { hp: 7 } }, "s-2": { userData: undefined, joining: true } },
+    timers: undefined,
+    answers: undefined,
   });
 });

@@ -1,6 +1,7 @@
 -- Take rooms that nobody who counts owns, each at its next epoch.
--- $1 room_ids text[] · $2 the claimant's incarnation uuid · $3 names of the rooms that it can open, text[]
--- $4 whether to take also what is the claimant's own on paper, boolean: rooms whose claim was answered, but not heard
+-- $1 room_ids text[] · $2 the claimant's incarnation uuid · $3 names of the rooms that it can open, text[] · $4 up to which
+-- version of their class, integer[] · $5 whether to take also what is the claimant's own on paper, boolean: rooms whose claim
+-- was answered, but not heard
 -- A row {room_id, name, options, epoch, from_node, from_epoch, released} for each room taken; `released` tells that its
 -- former owner gave it up on purpose. Of any number of claimants exactly one
 -- gets a room: the second waits for the row's lock and then finds an owner that is not the one it saw. What was saved is
@@ -22,10 +23,12 @@ UPDATE room r
    SET owner = me.incarnation, owner_node = me.node_id, epoch = r.epoch + 1, claimed_at = clock_timestamp()
   FROM before b, seen s, me
  WHERE r.room_id = b.room_id AND r.room_id = s.room_id AND r.owner IS NOT DISTINCT FROM s.owner
-   AND r.name = ANY ($3::text[]) AND r.disposed_at IS NULL AND r.quarantined_at IS NULL
+   AND EXISTS (SELECT 1 FROM unnest($3::text[], $4::integer[]) AS kind (name, version)
+                WHERE kind.name = r.name AND kind.version >= r.class_version)
+   AND r.disposed_at IS NULL AND r.quarantined_at IS NULL
    AND (r.retry_at IS NULL OR r.retry_at < clock_timestamp())
    AND (r.owner IS NULL
-        OR ($4::boolean AND r.owner = me.incarnation)
+        OR ($5::boolean AND r.owner = me.incarnation)
         OR NOT EXISTS (SELECT 1 FROM node n WHERE n.incarnation = r.owner AND n.state <> 'down'))
 RETURNING r.room_id, r.name, r.options, r.epoch::integer AS epoch, b.owner_node AS from_node,
           b.epoch::integer AS from_epoch, b.owner IS NULL AND b.failed_opens = 0 AS released;

@@ -15,7 +15,7 @@ SELECT $1, $2, $3, me.incarnation, me.node_id, 1, clock_timestamp(), clock_times
  WHERE me.incarnation = $4::uuid AND me.state = 'up' AND me.lease_until > clock_timestamp()
 ON CONFLICT (room_id) DO UPDATE
    SET name = excluded.name, options = excluded.options, owner = excluded.owner, owner_node = excluded.owner_node,
-       epoch = room.epoch + 1, players = 0, failed_opens = 0, retry_at = NULL, created_at = excluded.created_at,
+       epoch = room.epoch + 1, players = 0, class_version = 0, failed_opens = 0, retry_at = NULL, created_at = excluded.created_at,
        claimed_at = excluded.claimed_at, disposed_at = NULL, quarantined_at = NULL, quarantine_reason = NULL
  WHERE room.disposed_at IS NOT NULL
 RETURNING epoch::integer AS epoch;
