@@ -5,15 +5,20 @@ import { serialize } from "node:v8";
 import type { Client, Room } from "@colyseus/core";
 import type { Saveable } from "../checkpoint/checkpointer.ts";
 import type { SavedPlayer, Snapshot } from "../checkpoint/snapshot.ts";
+import { versionOfClass } from "../colyseus/class-version.ts";
+import { captureAnswers } from "../commit/answers.ts";
 import { hasUnsentChanges, internals } from "../colyseus/room-internals.ts";
 import { captureState, isSchemaState } from "../colyseus/state-tree.ts";
+import { captureViews } from "../colyseus/state-views.ts";
 import type { Epoch, RoomId } from "../ids.ts";
+import { captureTimers, timersPrint } from "./durable-timers.ts";
 import type { Phase } from "./phase.ts";
 
 /** Whoever sits in a seat: a connected player, or the stand-in for one who is away. */
 export interface Occupant {
   readonly sessionId: string;
   userData?: unknown;
+  view?: unknown;
 }
 
 /** A seat of a restored room whose player has not come back yet. */
@@ -35,8 +40,13 @@ export class Activation implements Saveable {
   nextDueMs = 0;
   readonly turn: number;
   unsavedSinceMs: number | undefined;
+  savingSinceMs: number | undefined;
   saved: Saveable["saved"];
+  base: Saveable["base"];
+  isLarge = false;
+  isCommitting = false;
   #lastExtras = 0;
+  #lastTimers: string | undefined;
 
   /** Everyone with a seat whose onJoin has at least begun. */
   readonly occupants = new Map<string, Occupant>();
@@ -62,6 +72,14 @@ export class Activation implements Saveable {
 
   get isActive(): boolean {
     return this.phase.name === "active";
+  }
+
+  get mayCommit(): boolean {
+    return this.isActive || (this.phase.name === "ended" && this.phase.why === "disposed");
+  }
+
+  get isGone(): boolean {
+    return this.phase.name === "ended" && this.phase.why !== "disposed";
   }
 
   get players(): number {
@@ -90,24 +108,36 @@ export class Activation implements Saveable {
   /** Finds changes that no patch announced: a room that never patches, and what is not Schema state at all. */
   findChanges(nowMs: number): void {
     if (this.unsavedSinceMs !== undefined) return;
-    if (hasUnsentChanges(this.room) || this.#extrasPrint() !== this.#lastExtras) this.markChanged(nowMs);
+    const { room } = this;
+    if (hasUnsentChanges(room) || timersPrint(room) !== this.#lastTimers) this.markChanged(nowMs);
+    else if (this.#extrasPrint() !== this.#lastExtras) this.markChanged(nowMs);
   }
 
   /** The whole room, as it is now. */
   capture(): Snapshot {
     this.#lastExtras = this.#extrasPrint();
-    return { state: captureOf(this.room), ...this.#extras(), elapsedMs: this.room.clock.elapsedTime };
+    this.#lastTimers = timersPrint(this.room);
+    return {
+      state: captureOf(this.room),
+      ...this.#extras(),
+      elapsedMs: this.room.clock.elapsedTime,
+      timers: captureTimers(this.room),
+      answers: captureAnswers(this.room),
+    };
   }
 
-  #extras(): Omit<Snapshot, "state" | "elapsedMs"> {
+  #extras(): Omit<Snapshot, "state" | "elapsedMs" | "timers" | "answers"> {
     const { room } = this;
     const inside = internals(room);
     const players: Record<string, SavedPlayer> = {};
+    const views = captureViews(room.state, this.occupants.values());
     for (const [sessionId, occupant] of this.occupants) {
       // The state has never heard of them, and a restore from it must not believe that it has.
       if (this.awaited.get(sessionId)?.mustRejoin === true) continue;
+      const view = views.get(occupant.view);
       players[sessionId] = {
         userData: occupant.userData,
+        ...(view === undefined ? {} : { view }),
         ...(this.joining.has(sessionId) ? { joining: true as const } : {}),
       };
     }
@@ -138,5 +168,5 @@ function captureOf(room: Room): Snapshot["state"] {
 
 /** Which version of its class a room is of: what migrateCheckpoint is asked to bring older checkpoints to. */
 export function versionOf(room: Room): number {
-  return (room as { checkpointVersion?: number }).checkpointVersion ?? 0;
+  return versionOfClass(room.constructor);
 }

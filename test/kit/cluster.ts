@@ -221,9 +221,14 @@ export class TestCluster implements AsyncDisposable {
     return this.nodes.filter((node) => !not.includes(node));
   }
 
-  /** Starts a node and waits until it serves. A name that has exited may be used again. */
-  async add(nodeId: string): Promise<TestNode> {
-    const child = spawn(process.execPath, this.#game === undefined ? [MAIN] : [MAIN, this.#game], {
+  /**
+   * Starts a node and waits until it serves. A name that has exited may be used again.
+   *
+   * @param game the game's module, as in ClusterOptions; the cluster's if not given
+   */
+  async add(nodeId: string, game?: string): Promise<TestNode> {
+    const module = game === undefined ? this.#game : fileURLToPath(new URL(game, TESTS));
+    const child = spawn(process.execPath, module === undefined ? [MAIN] : [MAIN, module], {
       env: { ...this.#env, NODE_ID: nodeId },
       stdio: ["ignore", "pipe", "pipe", "ipc"], // a node leaves when whoever started it is gone
     });

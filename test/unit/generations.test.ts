@@ -1,0 +1,142 @@
+// Which generation of a room's checkpoints is opened, against a directory that answers as it is told to.
+
+import { describe, expect, test } from "vitest";
+import { Generations } from "../../src/actor/generations.ts";
+import { encodeSnapshot } from "../../src/checkpoint/snapshot.ts";
+import { RingsideError } from "../../src/errors.ts";
+import { EventBus, type EventName } from "../../src/events.ts";
+import type { Epoch, NodeId, RoomId } from "../../src/ids.ts";
+import type { ClaimedRoom, StoredCheckpoint } from "../../src/ownership/directory.ts";
+import { fakeClock, type FakeClock } from "../kit/fake-clock.ts";
+
+const roomId = "room" as RoomId;
+const epoch = 3 as Epoch;
+
+function stored(seq: number, isReadable: boolean): StoredCheckpoint {
+  const room = { metadata: undefined, locked: false, private: false, unlisted: false, maxClients: 1 };
+  const rest = {
+    state: undefined,
+    cached: seq,
+    elapsedMs: 0,
+    players: {},
+    timers: undefined,
+    answers: undefined,
+  };
+  const bytes = encodeSnapshot({ classVersion: 0, room, ...rest }, 1e6);
+  return { seq, bytes: isReadable ? bytes : bytes.subarray(4), base: undefined, ageMs: 0 };
+}
+
+interface SetUp {
+  readonly generations: Generations;
+  readonly clock: FakeClock;
+  readonly kept: unknown[][];
+  readonly told: [EventName, unknown][];
+}
+
+/** @param checkpoints the newest first; `keep` answers the call that marks one */
+function setUp(checkpoints: readonly StoredCheckpoint[], keep = () => Promise.resolve(true)): SetUp {
+  const claimed: ClaimedRoom = {
+    roomId,
+    epoch,
+    name: "game",
+    options: {},
+    fromNodeId: "node-a" as NodeId,
+    fromEpoch: 2 as Epoch,
+    wasReleased: false,
+    checkpoint: checkpoints[0],
+    seats: [],
+  };
+  const kept: unknown[][] = [];
+  const told: [EventName, unknown][] = [];
+  const events = new EventBus();
+  events.listen((name, facts) => void told.push([name, facts]));
+  const directory = {
+    readOlder: (_roomId: RoomId, seq: number) => Promise.resolve(checkpoints.find((one) => one.seq < seq)),
+    keepUnreadable: (...call: unknown[]) => {
+      kept.push(call);
+      return keep();
+    },
+  };
+  const clock = fakeClock();
+  const config = { checkpointGenerations: 4 };
+  const generations = new Generations(claimed, { config, clock, events, directory });
+  return { generations, clock, kept, told };
+}
+
+const misfit = new RingsideError("SNAPSHOT_UNREADABLE", { why: "it does not fit" });
+
+describe("[REC4] generations", () => {
+  test("a room that was never saved has none, and opens as its onCreate leaves it", async () => {
+    const { generations } = setUp([]);
+    expect(await generations.next()).toEqual({ checkpoint: undefined, snapshot: undefined, newestSeq: 0 });
+  });
+
+  test("the newest one that can be read is taken; those before it are told of and kept", async () => {
+    const { generations, kept, told } = setUp([
+      stored(9, false),
+      stored(8, false),
+      stored(6, true),
+      stored(5, true),
+    ]);
+    const { checkpoint, snapshot, newestSeq } = await generations.next();
+    expect([checkpoint?.seq, snapshot?.cached, newestSeq]).toEqual([6, 6, 9]);
+    expect(kept.map(([, ...rest]) => rest)).toEqual([
+      [epoch, 9, expect.stringMatching(/not a checkpoint/)],
+      [epoch, 8, expect.stringMatching(/not a checkpoint/)],
+    ]);
+    expect(told.map(([name, facts]) => [name, (facts as { seq: number }).seq])).toEqual([
+      ["room:unreadable", 9],
+      ["room:unreadable", 8],
+    ]);
+  });
+
+  test("one that was read but does not fit is followed by the one before it", async () => {
+    const { generations, kept, told } = setUp([stored(9, true), stored(8, true)]);
+    await generations.next();
+    await generations.refuse(misfit);
+    expect((await generations.next()).checkpoint?.seq).toBe(8);
+    expect(kept).toEqual([[roomId, epoch, 9, misfit.message]]);
+    expect(told).toEqual([["room:unreadable", { roomId, epoch, seq: 9, error: misfit.message }]]);
+  });
+
+  test("when none is left the room does not start empty", async () => {
+    const { generations } = setUp([stored(2, true), stored(1, false)]);
+    await generations.next();
+    await generations.refuse(misfit);
+    await expect(generations.next()).rejects.toMatchObject({ code: "SNAPSHOT_UNREADABLE" });
+  });
+
+  test("what is older than the generations is history, and not opened by itself", async () => {
+    const { generations, kept } = setUp([
+      stored(9, false),
+      stored(6, false),
+      stored(5, true),
+      stored(1, true),
+    ]);
+    await expect(generations.next()).rejects.toMatchObject({ code: "SNAPSHOT_UNREADABLE" });
+    expect(kept.map(([, , seq]) => seq)).toEqual([9, 6]);
+  });
+
+  test("a mark that cannot be made is told of, and holds nothing up", async () => {
+    const { generations, told } = setUp([stored(2, false), stored(1, true)], () =>
+      Promise.reject(new Error("away")),
+    );
+    expect((await generations.next()).checkpoint?.seq).toBe(1);
+    expect(told.at(-1)).toEqual([
+      "room:threw",
+      { roomId, epoch, where: "keepUnreadable", error: "away", times: 1 },
+    ]);
+  });
+
+  test("a mark that takes too long is not waited for", async () => {
+    const { generations, clock, kept, told } = setUp(
+      [stored(2, false), stored(1, true)],
+      () => new Promise(() => {}),
+    );
+    const next = generations.next();
+    while (kept.length === 0) await Promise.resolve();
+    clock.advance(1_000);
+    expect((await next).checkpoint?.seq).toBe(1);
+    expect(told.at(-1)).toMatchObject(["room:threw", { where: "keepUnreadable" }]);
+  });
+});
