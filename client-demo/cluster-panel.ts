@@ -57,7 +57,8 @@ export class ClusterPanel {
       parts.push(["node", room?.nodeId ?? "nowhere"]);
       parts.push(["epoch", String(room?.epoch ?? "-")]);
       const ageMs = room?.checkpoint?.ageMs;
-      parts.push(["checkpoint", ageMs === undefined ? "none yet" : `${(ageMs / 1_000).toFixed(1)} s ago`]);
+      parts.push(["checkpoint", ageMs === undefined ? "none yet" : `${tenths(ageMs)} ago`]);
+      parts.push(["would lose", room === undefined ? "-" : tenths(room.rpoMs)]);
     }
     parts.push(["ping", facts.pingMs === undefined ? "-" : `${facts.pingMs} ms`]);
     for (const [name, value] of parts) {
@@ -82,6 +83,10 @@ export class ClusterPanel {
       openSheet(false);
     }
     if (!hasNodes) return;
+    const { rpo } = cluster;
+    byId("rpo").hidden = rpo === undefined;
+    if (rpo !== undefined)
+      setText(byId("rpo"), `A crash would lose ${tenths(rpo.oldestMs)} at most, p99 ${tenths(rpo.p99Ms)}`);
     byId("add").hidden = !cluster.nodes.some((node) => node.process !== undefined);
     const list = byId("nodes");
     for (const [nodeId, row] of this.#rows) {
@@ -141,7 +146,7 @@ export class ClusterPanel {
         );
         line.append(element("time", "", time));
         const down = failover.downMs === null ? "" : `down ${span(failover.downMs)} · `;
-        const lost = `lost ${(failover.rolledBackMs / 1_000).toFixed(1)} s`;
+        const lost = `lost ${tenths(failover.rolledBackMs)}`;
         const back = `${failover.back}/${failover.seats} back`;
         item.append(line, element("p", "", `epoch ${failover.epoch} · ${down}${lost} · ${back}`));
         return item;
@@ -203,6 +208,11 @@ export class ClusterPanel {
       })
       .finally(() => button.classList.remove("is-busy"));
   }
+}
+
+/** Seconds with one digit, so that what is told twice a second does not jump about. */
+function tenths(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
 }
 
 /** On a small screen the side is a sheet that slides over the arena; on a large one this changes nothing. */

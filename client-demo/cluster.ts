@@ -21,6 +21,8 @@ export interface ClusterRoom {
   readonly players: number;
   readonly phase: "active" | "moving" | "unowned" | "frozen";
   readonly checkpoint: { readonly seq: number; readonly ageMs: number; readonly bytes: number } | null;
+  /** What would be lost if its node died now. */
+  readonly rpoMs: number;
 }
 
 export interface ClusterFailover {
@@ -40,6 +42,8 @@ export interface ClusterFailover {
 export interface Cluster {
   readonly nodes: readonly ClusterNode[];
   readonly rooms: readonly ClusterRoom[];
+  /** What the rooms of the whole cluster would lose now. A node of an older version does not tell. */
+  readonly rpo?: { readonly oldestMs: number; readonly p99Ms: number };
   readonly failovers: readonly ClusterFailover[];
 }
 

@@ -72,6 +72,8 @@ async function handle(
   }
   if (method === "OPTIONS") {
     response.writeHead(204).end();
+  } else if (path === "/metrics") {
+    answer(response, 404, { error: whereMetricsAre(options.nodes.list()) });
   } else if (method === "GET" || method === "HEAD") {
     await proxy(options, url, path, response);
   } else if (method !== "POST") {
@@ -133,6 +135,16 @@ async function proxy(
     }
     return;
   }
+}
+
+/** One node's numbers under an address that is now one node, now another, would look like counters that jump. */
+export function whereMetricsAre(processes: readonly NodeProcess[]): string {
+  const places = processes
+    .filter((node) => node.isReady && node.state === "running")
+    .map((node) => `http://127.0.0.1:${node.managementPort}/metrics (${node.nodeId})`);
+  return places.length === 0
+    ? "each node has its own metrics, and none runs right now; POST /api/nodes starts one"
+    : `each node has its own metrics: ${places.join(", ")}`;
 }
 
 /** Adds to each node of `GET /api/cluster` what its process does. */

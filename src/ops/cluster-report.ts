@@ -10,6 +10,7 @@ import { KEY_HEADER } from "../membership/peer-links.ts";
 import type { Member, View } from "../membership/view.ts";
 import type { Database } from "../postgres/query.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { rpoMs, summarizeRpo, type Rpo } from "./rpo.ts";
 
 /** The path on the internal port under which a node tells of its own rooms. */
 export const ROOMS_PATH = "/ringside/rooms";
@@ -44,7 +45,10 @@ export interface RoomReport {
   /** Held, those of players who are away included. */
   readonly seats: number;
   readonly checkpoint: { readonly seq: number; readonly ageMs: number; readonly bytes: number } | null;
-  /** What would be lost if the owner died now, in ms. */
+  /**
+   * What would be lost if the owner died now, in ms. By the owner's word: 0 when nothing is unsaved. Where there is no such
+   * word (no owner, or one that does not answer), the age of the newest checkpoint, which it cannot exceed.
+   */
   readonly rpoMs: number;
 }
 
@@ -71,6 +75,11 @@ export interface ClusterReport {
   readonly view: number;
   readonly nodes: readonly NodeReport[];
   readonly rooms: readonly RoomReport[];
+  /**
+   * What would be lost if the whole cluster died now (CKP6): of every room in `rooms`, and of those beyond ROOMS_MAX that
+   * their owners have told of.
+   */
+  readonly rpo: Rpo;
   readonly failovers: readonly FailoverReport[];
 }
 
@@ -105,7 +114,7 @@ export function reportOwnRooms(
             ageMs: Math.round(nowMs - activation.saved.atMs),
             bytes: activation.saved.bytes,
           },
-    rpoMs: activation.unsavedSinceMs === undefined ? 0 : Math.round(nowMs - activation.unsavedSinceMs),
+    rpoMs: rpoMs(activation, nowMs),
   }));
 }
 
@@ -129,14 +138,18 @@ export async function reportCluster(parts: ReportParts): Promise<ClusterReport> 
       member.incarnation === self ? ownRooms() : askRooms(member, config.clusterKey),
     ),
   ]);
-  const known = new Map(told.flat().map((room) => [room.roomId, room]));
+  // Of two nodes that tell of a room, the one at the newer epoch is heard: the other has not noticed yet.
+  const byEpoch = told.flat().sort((a, b) => a.epoch - b.epoch);
+  const known = new Map(byEpoch.map((room) => [room.roomId, room]));
   const roomReports = rooms.map((row) => toRoom(row, known.get(row.room_id)));
+  for (const { roomId } of roomReports) known.delete(roomId);
   return {
     version: 1,
     answeredBy: config.nodeId,
     view: view().version,
     nodes: nodes.map((row) => toNode(row, roomReports)),
     rooms: roomReports,
+    rpo: summarizeRpo([...roomReports, ...known.values()].map((room) => room.rpoMs)),
     failovers: failovers.map(toFailover),
   };
 }

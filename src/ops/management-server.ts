@@ -1,16 +1,19 @@
-// The management port: health for orchestrators, the whole cluster for people and programs. Read only.
+// The management port: health for orchestrators, the whole cluster for people and programs, this node's own numbers for
+// Prometheus. Read only.
 
 import http from "node:http";
 import { messageOf } from "../errors.ts";
 import type { ClusterReport } from "./cluster-report.ts";
+import type { Metrics } from "./metrics.ts";
 
 export interface ManagementParts {
   /** Whether the event loop turns: an answer at all is the answer. */
   readonly readiness: () => { readonly isReady: boolean; readonly why: string };
   readonly report: () => Promise<ClusterReport>;
+  readonly metrics: Pick<Metrics, "contentType" | "text">;
 }
 
-export function createManagementServer({ readiness, report }: ManagementParts): http.Server {
+export function createManagementServer({ readiness, report, metrics }: ManagementParts): http.Server {
   const server = http.createServer({ requestTimeout: 10_000, headersTimeout: 5_000 });
   server.on("request", (request, response) => {
     const send = (status: number, body: unknown): void => {
@@ -30,8 +33,16 @@ export function createManagementServer({ readiness, report }: ManagementParts): 
         (cluster) => send(200, cluster),
         (error: unknown) => send(503, { error: `the cluster cannot be read: ${messageOf(error)}` }),
       );
+    } else if (path === "/metrics") {
+      metrics.text().then(
+        (text) => {
+          response.writeHead(200, { "content-type": metrics.contentType, "cache-control": "no-store" });
+          response.end(text);
+        },
+        (error: unknown) => send(503, { error: `the metrics cannot be read: ${messageOf(error)}` }),
+      );
     } else {
-      send(404, { error: "try /api/cluster, /livez or /readyz" });
+      send(404, { error: "try /api/cluster, /metrics, /livez or /readyz" });
     }
   });
   return server;

@@ -156,6 +156,14 @@ describe.skipIf(!existsSync(CHROMIUM))("the demo in a browser (skipped where the
     const seqThen = (await rowOf(roomId))?.checkpoint?.seq ?? 0;
     await until("it is saved", async () => ((await rowOf(roomId))?.checkpoint?.seq ?? 0) >= seqThen + 2);
 
+    // What a crash would lose now, of this room and of all: as old as a crowded machine makes it, but told.
+    await expect
+      .poll(() => page.locator('#strip [data-part="would lose"] b').textContent())
+      .toMatch(/^\d+\.\d s$/);
+    expect(await page.locator("#rpo").textContent()).toMatch(
+      /^A crash would lose \d+\.\d s at most, p99 \d+\.\d s$/,
+    );
+
     const before = await readStats(page);
     expect((await rowOf(roomId))?.nodeId).toBe(before.node);
     await page
@@ -180,17 +188,22 @@ describe.skipIf(!existsSync(CHROMIUM))("the demo in a browser (skipped where the
 
   test("on a phone the page fits, plays, and leaves nothing to scroll to", async () => {
     const page = await browser.newPage({
-      viewport: { width: 390, height: 844 },
+      viewport: { width: 360, height: 740 },
       hasTouch: true,
       isMobile: true,
     });
     await page.goto(`http://localhost:${port}/`);
     await until("the page plays", async () => {
       const stats = await readStats(page).catch(() => undefined);
-      return stats?.status === "here" && stats.patches > 10;
+      return stats?.status === "here" && stats.node !== null && stats.patches > 10;
     });
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     expect(overflow).toBeLessThanOrEqual(0);
+    const hidden = await page.evaluate(() => {
+      const strip = document.querySelector("#strip");
+      return strip === null ? Number.NaN : strip.scrollWidth - strip.clientWidth;
+    });
+    expect(hidden, "px of the strip that cannot be seen").toBe(0);
     await page.close();
   });
 });

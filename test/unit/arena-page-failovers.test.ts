@@ -35,6 +35,7 @@ function cluster(options: {
         players,
         phase: nodeId === null ? "unowned" : "active",
         checkpoint: null,
+        rpoMs: 0,
       },
     ],
     failovers:
