@@ -22,9 +22,11 @@ export interface Cluster {
  *
  * Room classes need no other base class and no edits. What survives a node's death: the Schema state, what
  * `onCacheRoom()` returns (given back to `onRestoreRoom(saved)` after `onCreate` has run again with its first options),
- * metadata, lock, privacy, `maxClients`, the room's clock, every seat with its auth, `client.userData`, and the timers that
- * the room declares with `durableTimers(this, handlers)` in `onCreate`. What does not: fields of the room or of its state
- * that are none of these, other timers of its clock (set them in `onCreate`), and `client.view`.
+ * metadata, lock, privacy, `maxClients`, the room's clock, every seat with its auth, `client.userData` and `client.view` (a
+ * returning player sees exactly what they may see; a StateView that the room itself holds is another one, so set it again in
+ * `onReconnect`, and so is a `priority` given to `view.subscribe`), and the timers that the room declares with
+ * `durableTimers(this, handlers)` in `onCreate`. What does not: fields of the room, fields of its state that are not
+ * synchronized (`noSync()`, plain properties), and other timers of its clock (set them in `onCreate`).
  *
  * A room class may change between releases: added fields keep their defaults, removed ones are dropped. For anything else it
  * raises its `static checkpointVersion` and has a method `migrateCheckpoint`: see SavedRoom.

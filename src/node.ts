@@ -9,6 +9,10 @@ import type { Activation } from "./actor/activation.ts";
 import { EventLog } from "./audit/event-log.ts";
 import { Checkpointer } from "./checkpoint/checkpointer.ts";
 import { CheckpointStore } from "./checkpoint/store.ts";
+import { Committer } from "./commit/committer.ts";
+import { RoomCommits } from "./commit/room-commits.ts";
+import { CommitStore } from "./commit/commit-store.ts";
+import { kindsOf } from "./colyseus/class-version.ts";
 import { Colyseus, type GameOptions } from "./colyseus/server.ts";
 import type { Config } from "./config.ts";
 import { messageOf, RingsideError, type ErrorCode } from "./errors.ts";
@@ -24,14 +28,16 @@ import { departed } from "./membership/view.ts";
 import { Watcher } from "./membership/watcher.ts";
 import { reportCluster, reportOwnRooms, ROOMS_PATH } from "./ops/cluster-report.ts";
 import { createManagementServer } from "./ops/management-server.ts";
+import { openMetrics } from "./ops/metrics.ts";
 import { Directory, newRoomId } from "./ownership/directory.ts";
 import { Lease } from "./ownership/lease.ts";
 import { Ring } from "./placement/ring.ts";
 import { migrate } from "./postgres/migrate.ts";
-import { openPool } from "./postgres/pool.ts";
+import { openCommitPool, openPool } from "./postgres/pool.ts";
 import { Database, readStatements } from "./postgres/query.ts";
 import { drainRooms } from "./recovery/drain-node.ts";
 import { Recovery } from "./recovery/recovery.ts";
+import { TakenRooms } from "./recovery/taken-rooms.ts";
 import { connectRedis } from "./redis/connect.ts";
 import type { Clock } from "./runtime/clock.ts";
 import { listen } from "./runtime/listen.ts";
@@ -90,13 +96,13 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
 
     // ---- membership and ownership ----
     const lease = new Lease(clock, config.leaseMs, config.leaseMarginMs);
-    const directory = new Directory(database, incarnation, Object.keys(game.rooms));
+    const directory = new Directory(database, incarnation, kindsOf(game.rooms));
     let ring = new Ring({ version: 0, members: [] });
     let state: "starting" | "ready" | "draining" = "starting";
 
     // ---- rooms ----
     const seats = new Seats(database, incarnation);
-    const host = new RoomHost({ config, clock, events, lease, directory, seats });
+    const host = new RoomHost({ config, clock, events, lease, directory, seats, commits: () => commits });
     const store = new CheckpointStore(database, incarnation, config.checkpointGenerations);
     const checkpointer = new Checkpointer<Activation>({
       config,
@@ -107,6 +113,16 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       mayAct: () => lease.isHeld,
       onRefused: (activation) => host.letGo(activation, "fenced"),
     });
+    const commitPool = openCommitPool(config);
+    closing.push(() => commitPool.end());
+    const commitStore = new CommitStore({
+      pool: commitPool,
+      statements,
+      self: incarnation,
+      generations: config.checkpointGenerations,
+    });
+    const committer = new Committer({ config, clock, events, checkpointer, store: commitStore, lease });
+    const commits = new RoomCommits(committer, events);
     const recovery = new Recovery({
       config,
       clock,
@@ -186,7 +202,10 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       answers: { [ROOMS_PATH]: ownRooms },
     });
     const report = { config, clock, database, self: incarnation, view: () => heartbeat.view, ownRooms };
+    const metrics = openMetrics({ clock, events, lease, rooms: () => host.activations.values(), onError });
+    closing.push(() => metrics.stop());
     const managementServer = createManagementServer({
+      metrics,
       readiness: () => ({
         isReady: state === "ready" && lease.isHeld,
         why: lease.isHeld ? state : "without a lease",
@@ -255,8 +274,16 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     ]);
     await heartbeat.start();
     closing.push(() => heartbeat.stop());
+    const taken = new TakenRooms({
+      clock,
+      database,
+      self: incarnation,
+      host,
+      onLetGo: () => recovery.hurry(),
+    });
     const watcher = new Watcher(config, clock, (hint) => {
       if (hint === "node") heartbeat.hurry();
+      else if (hint === "taken") taken.hurry();
       else recovery.hurry();
     });
     watcher.start();
@@ -270,6 +297,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     closing.push(() => checkpointer.stop());
     recovery.start();
     closing.push(() => recovery.stop());
+    taken.start();
+    closing.push(() => taken.stop());
     const chores = new AbortController();
     const relist = repeat(
       clock,
@@ -282,7 +311,12 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       clock,
       PRUNE_EVERY_MS,
       chores.signal,
-      async () => void (await database.run("prune", [config.eventsKept])),
+      async () =>
+        void (await database.run("prune", [
+          config.eventsKept,
+          config.historyMs,
+          config.checkpointGenerations,
+        ])),
       () => {}, // Postgres is away, which the heartbeat tells
     );
     closing.push(() => {
@@ -301,7 +335,15 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       await database.run("set-draining", [incarnation]).catch(onError);
       heartbeat.hurry();
       await recovery.stop();
-      const { moved, left } = await drainRooms({ config, clock, events, host, checkpointer, directory });
+      const { moved, left } = await drainRooms({
+        config,
+        clock,
+        events,
+        host,
+        commits,
+        checkpointer,
+        directory,
+      });
       await seats.idle();
       events.emit("node:drained", {
         incarnation,

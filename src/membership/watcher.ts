@@ -7,8 +7,8 @@ import { connectionSettings } from "../postgres/pool.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-/** What a notification can say; the word before the colon tells whom it concerns. */
-export type Hint = "node" | "room";
+/** What a notification can say: of nodes; of rooms that may be claimed; of a room that was taken from its owner. */
+export type Hint = "node" | "room" | "taken";
 
 export class Watcher {
   readonly #config: Config;
@@ -57,9 +57,7 @@ export class Watcher {
       client.on("error", () => resolve());
       client.on("end", () => resolve());
     });
-    client.on("notification", ({ payload }) =>
-      this.#onHint(payload?.startsWith("room:") === true ? "room" : "node"),
-    );
+    client.on("notification", ({ payload }) => this.#onHint(hintOf(payload)));
     try {
       await client.connect();
       this.#client = client;
@@ -68,10 +66,16 @@ export class Watcher {
       // What happened while nobody listened.
       this.#onHint("node");
       this.#onHint("room");
+      this.#onHint("taken");
       await broken;
     } finally {
       this.#client = undefined;
       await client.end().catch(() => {}); // it is broken already
     }
   }
+}
+
+function hintOf(payload: string | undefined): Hint {
+  if (payload === "room:taken") return "taken";
+  return payload?.startsWith("room:") === true ? "room" : "node";
 }

@@ -2,8 +2,10 @@
 // Each step has a deadline, so that one stuck room cannot hold up the rest; a room that could not be saved keeps its last
 // checkpoint and is released all the same, and the events say so.
 
+import { within } from "../actor/deadline.ts";
 import type { Activation } from "../actor/activation.ts";
 import type { RoomHost } from "../actor/room-host.ts";
+import type { CommitsOfRooms } from "../actor/room-table.ts";
 import type { Checkpointer } from "../checkpoint/checkpointer.ts";
 import type { Config } from "../config.ts";
 import { messageOf, RingsideError } from "../errors.ts";
@@ -20,6 +22,7 @@ export interface DrainParts {
   readonly clock: Clock;
   readonly events: EventBus;
   readonly host: RoomHost;
+  readonly commits: CommitsOfRooms;
   readonly checkpointer: Checkpointer<Activation>;
   readonly directory: Directory;
 }
@@ -50,12 +53,22 @@ export async function drainRooms(parts: DrainParts): Promise<Drained> {
 
 /** @returns false when its last changes could not be saved, or the room could not be released */
 async function moveAway(parts: DrainParts, activation: Activation, endsMs: number): Promise<boolean> {
-  const { checkpointer, clock, directory, events, host } = parts;
+  const { checkpointer, clock, commits, directory, events, host } = parts;
   if (activation.phase.name !== "active") return true; // it has ended meanwhile
   const { roomId, epoch } = activation;
   const startedMs = clock.monotonicMs();
   host.freeze(activation);
-  let isSaved: boolean | undefined;
+  // A commit whose outcome is not known when the time is up is found by the next owner: it is in the checkpoint, or is not.
+  const isSettled = await within(
+    clock,
+    endsMs - clock.monotonicMs(),
+    commits.idle(activation),
+    () => new RingsideError("ROOM_MOVING"),
+  ).then(
+    () => true,
+    () => false,
+  );
+  let isSaved: boolean | undefined = isSettled ? undefined : false;
   while (isSaved === undefined && clock.monotonicMs() < endsMs) {
     try {
       isSaved = await checkpointer.saveNow(activation);

@@ -1,0 +1,70 @@
+// What a room has answered to commands, by key, so that one who asks again is given the same answer and nothing is done
+// twice. The answers are part of the room's checkpoint: a command's answer becomes durable with its effects, in one commit.
+
+import type { Room } from "@colyseus/core";
+import type { SavedAnswer } from "../checkpoint/snapshot.ts";
+
+/** How long an answer is kept, in ms of the room's own clock; the SDK tries to come back for 56 s. */
+export const ANSWER_KEPT_MS = 5 * 60_000;
+/** Answers that a room keeps at most; past that the oldest go first. */
+export const ANSWERS_MAX = 1_000;
+
+export class Answers {
+  /** In the order they were given. */
+  readonly #byKey = new Map<string, SavedAnswer>();
+  /** Those of commits that may yet fail: part of the room's next checkpoint, but not to be given to anybody. */
+  readonly #unsure = new Set<string>();
+  /** Commands that are being carried out. */
+  readonly underWay = new Map<string, Promise<unknown>>();
+
+  /** An answer that cannot be lost any more. */
+  get(key: string): SavedAnswer | undefined {
+    return this.#unsure.has(key) ? undefined : this.#byKey.get(key);
+  }
+
+  /** To be followed by `confirm` or `forget`. */
+  propose(answer: SavedAnswer): void {
+    this.#unsure.add(answer.key);
+    this.put(answer);
+  }
+
+  confirm(key: string): void {
+    this.#unsure.delete(key);
+  }
+
+  put(answer: SavedAnswer): void {
+    this.#byKey.set(answer.key, answer);
+    for (const { key, atMs } of this.#byKey.values()) {
+      if (this.#byKey.size <= ANSWERS_MAX && answer.atMs - atMs <= ANSWER_KEPT_MS) return;
+      this.#byKey.delete(key);
+    }
+  }
+
+  forget(key: string): void {
+    this.#unsure.delete(key);
+    this.#byKey.delete(key);
+  }
+
+  all(): SavedAnswer[] {
+    return [...this.#byKey.values()];
+  }
+}
+
+const byRoom = new WeakMap<Room, Answers>();
+
+/** A room's answers; made when first asked for. */
+export function answersOf(room: Room): Answers {
+  let answers = byRoom.get(room);
+  if (answers === undefined) byRoom.set(room, (answers = new Answers()));
+  return answers;
+}
+
+/** What a checkpoint keeps of them; undefined for a room that has given none. */
+export function captureAnswers(room: Room): readonly SavedAnswer[] | undefined {
+  const answers = byRoom.get(room)?.all();
+  return answers === undefined || answers.length === 0 ? undefined : answers;
+}
+
+export function restoreAnswers(room: Room, saved: readonly SavedAnswer[] | undefined): void {
+  for (const answer of saved ?? []) answersOf(room).put(answer);
+}

@@ -1,0 +1,112 @@
+// Commands: requests of players that are carried out once, however often they are sent.
+//
+// A request carries a key of the player's choice. The first time, the handler runs inside a commit, and its answer is saved
+// with what it did. Asked again with the same key, by the same player and in the same room, the answer is given again: also
+// after the node that gave it, or was about to, has died.
+
+import type { Client, Room } from "@colyseus/core";
+
+import { ERRORS, RingsideError } from "../errors.ts";
+import { answersOf } from "./answers.ts";
+import { commit } from "./commit.ts";
+import { isPromise } from "./promise.ts";
+import type { CommitTx } from "./transaction.ts";
+
+/** The longest key, in characters. */
+const KEY_MAX = 64;
+
+export interface CommandOptions {
+  /**
+   * Whose key it is: players cannot see or spoil each other's answers. By default the seat's (`sessionId`). Where a player
+   * may come back in another seat, use what identifies them in your game: `(client) => client.auth.userId`
+   */
+  readonly by?: (client: Client) => string;
+}
+
+/**
+ * A message handler, for a room's `messages`, that is carried out once for each key.
+ *
+ * The player sends `room.request("buy", { key, … })` with a fresh random `key` for each purchase, and the same one when asking
+ * again. What the handler returns is the answer, and must be plain data; what it throws undoes the command, and is
+ * not remembered, so that asking again tries again.
+ *
+ * @param parse makes of the payload what the handler takes, or throws: the player is told the error's message
+ * @param handler changes the room and adds statements, as the callback of `commit` does
+ *
+ * @example
+ * override messages = {
+ *   buy: command(this, parseOrder, (client, order, tx) => this.buy(client, order, tx)),
+ * };
+ */
+export function command<Payload, Reply>(
+  room: Room,
+  parse: (payload: unknown) => Payload,
+  handler: (client: Client, payload: Payload, tx: CommitTx) => Reply | Promise<Reply>,
+  { by = (client) => client.sessionId }: CommandOptions = {},
+): (client: Client, message: unknown) => Promise<Reply> {
+  return async (client, message) => {
+    const key = JSON.stringify([whose(by(client)), keyOf(message)]);
+    const payload = parse(message);
+    const answers = answersOf(room);
+    // A fresh key for each command: the answer under it is this handler's.
+    const answered = answers.get(key);
+    if (answered !== undefined) return answered.reply as Reply;
+    const underWay = answers.underWay.get(key);
+    if (underWay !== undefined) return underWay as Promise<Reply>;
+
+    const carriedOut = commit(room, (tx): Reply | Promise<Reply> => {
+      // One whose outcome was in doubt may have turned out well while this one waited for its turn.
+      const meanwhile = answers.get(key);
+      if (meanwhile !== undefined) return meanwhile.reply as Reply;
+      const remember = (reply: Reply): Reply => {
+        answers.propose({ key, atMs: room.clock.elapsedTime, reply });
+        tx.undo(() => answers.forget(key));
+        tx.after(() => answers.confirm(key));
+        return reply;
+      };
+      const reply = handler(client, payload, tx);
+      return isPromise(reply) ? Promise.resolve(reply).then(remember) : remember(reply);
+    }).catch((error: unknown) => {
+      throw forPlayer(error);
+    });
+    answers.underWay.set(key, carriedOut);
+    try {
+      return await carriedOut;
+    } finally {
+      answers.underWay.delete(key);
+    }
+  };
+}
+
+/** Those without a name would share one. */
+function whose(name: string): string {
+  if (typeof name === "string" && name !== "") return name;
+  throw new CommandError("NOT_ALLOWED", "this command is for players that are known by name");
+}
+
+function keyOf(message: unknown): string {
+  const key = (message as { key?: unknown } | null | undefined)?.key;
+  if (typeof key === "string" && key !== "" && key.length <= KEY_MAX) return key;
+  throw new CommandError(
+    "BAD_REQUEST",
+    `a command needs a key of 1 to ${KEY_MAX} characters: a fresh random one for each, the same when you ask again`,
+  );
+}
+
+/** What a player is told: Colyseus sends `name`, `message` and `code` of what a handler throws. */
+class CommandError extends Error {
+  override readonly name = "CommandError";
+  readonly code: string;
+
+  constructor(code: string, text: string, cause?: unknown) {
+    super(text, { cause });
+    this.code = code;
+  }
+}
+
+/** Facts are for operators: what Postgres said of a table is nothing for a player. */
+function forPlayer(error: unknown): unknown {
+  return error instanceof RingsideError
+    ? new CommandError(error.code, ERRORS[error.code].text, error)
+    : error;
+}
