@@ -38,6 +38,7 @@ export class Activation implements Saveable {
 
   nextSeq = 1;
   nextDueMs = 0;
+  nextLookMs = 0;
   readonly turn: number;
   unsavedSinceMs: number | undefined;
   savingSinceMs: number | undefined;

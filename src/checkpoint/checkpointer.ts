@@ -28,8 +28,10 @@ export interface Saveable {
   isCommitting: boolean;
   /** The number of the next checkpoint. Every attempt has its own: the outcome of a lost one is never guessed. */
   nextSeq: number;
-  /** When the next checkpoint is due, by the monotonic clock. */
+  /** When the next checkpoint is due, by the monotonic clock, if there are changes. */
   nextDueMs: number;
+  /** When to look next for changes that nobody announced. */
+  nextLookMs: number;
   /** Where in the interval this room's turn is, from 0 to 1, so that rooms restored together are not saved together. */
   readonly turn: number;
   /** Since when there are changes that no checkpoint holds; undefined when there are none. */
@@ -125,14 +127,19 @@ export class Checkpointer<Room extends Saveable> {
     let batch: Taken<Room>[] = [];
     let bytes = 0;
     let basesBytes = 0;
-    let sliceEndsMs = clock.monotonicMs() + config.encodeSliceMs;
+    let nowMs = clock.monotonicMs();
+    let sliceEndsMs = nowMs + config.encodeSliceMs;
     for (const activation of this.#parts.activations()) {
-      if (clock.monotonicMs() > sliceEndsMs) {
-        await new Promise(setImmediate); // the rooms' turn
-        sliceEndsMs = clock.monotonicMs() + config.encodeSliceMs;
-      }
-      const taken = this.#takeIfDue(activation);
       basesBytes += activation.base?.body?.length ?? 0;
+      // Most rooms are neither due nor to be looked at, and most passes find that out for most of them.
+      if (!isToBeSeen(activation, nowMs)) continue;
+      const taken = this.#takeIfChanged(activation, nowMs);
+      nowMs = clock.monotonicMs();
+      if (nowMs > sliceEndsMs) {
+        await new Promise(setImmediate); // the rooms' turn
+        nowMs = clock.monotonicMs();
+        sliceEndsMs = nowMs + config.encodeSliceMs;
+      }
       if (taken === undefined) continue;
       batch.push(taken);
       bytes += taken.checkpoint.bytes.length;
@@ -140,18 +147,20 @@ export class Checkpointer<Room extends Saveable> {
       await this.#send(batch);
       batch = [];
       bytes = 0;
+      nowMs = clock.monotonicMs();
     }
     if (batch.length > 0) await this.#send(batch);
     this.#basesBytes = basesBytes;
   }
 
-  #takeIfDue(activation: Room): Taken<Room> | undefined {
-    const { clock, config, events } = this.#parts;
-    const nowMs = clock.monotonicMs();
-    if (!activation.isActive || activation.isCommitting || nowMs < activation.nextDueMs) return undefined;
+  #takeIfChanged(activation: Room, nowMs: number): Taken<Room> | undefined {
+    const { config, events } = this.#parts;
     try {
-      activation.findChanges(nowMs);
-      if (activation.unsavedSinceMs === undefined) return undefined;
+      if (activation.unsavedSinceMs === undefined) {
+        activation.nextLookMs = nextDue(nowMs, config.checkpointMs, activation.turn);
+        activation.findChanges(nowMs);
+        if (activation.unsavedSinceMs === undefined) return undefined;
+      }
       activation.nextDueMs = nextDue(nowMs, config.checkpointMs, activation.turn);
       return this.take(activation);
     } catch (error) {
@@ -246,6 +255,12 @@ export class Checkpointer<Room extends Saveable> {
     activation.savingSinceMs = undefined;
     activation.unsavedSinceMs = Math.min(unsavedSinceMs, activation.unsavedSinceMs ?? unsavedSinceMs);
   }
+}
+
+/** Whether a room has announced changes and is due, or has not and is to be looked at. */
+function isToBeSeen(activation: Saveable, nowMs: number): boolean {
+  if (!activation.isActive || activation.isCommitting || nowMs < activation.nextDueMs) return false;
+  return activation.unsavedSinceMs !== undefined || nowMs >= activation.nextLookMs;
 }
 
 /** The next time after `nowMs` at which a room has its turn: at most `everyMs` away. */

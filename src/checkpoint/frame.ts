@@ -23,7 +23,13 @@ const ZSTD = 1;
 const ZSTD_ON_BASE = 2;
 
 /** Level 1 costs least; higher ones gain a few per cent and take up to twice as long. */
-const COMPRESSION = { [constants.ZSTD_c_compressionLevel]: 1 };
+const FAST = { [constants.ZSTD_c_compressionLevel]: 1 };
+/**
+ * What a long body has in common with its base is found by level 3 only, whose table is larger: at 100 KB a delta of 0.3 KB
+ * instead of 29, for 0.17 ms more.
+ */
+const THOROUGH = { [constants.ZSTD_c_compressionLevel]: 3 };
+const THOROUGH_FROM_BYTES = 64 * 1024;
 /** Below this, compressing by itself gains nothing worth its fixed cost of some 30 us. */
 const COMPRESS_FROM_BYTES = 512;
 
@@ -36,7 +42,7 @@ export interface Body {
 /** Seals a body that can be read by itself. */
 export function sealWhole(body: Uint8Array): Buffer {
   if (body.length >= COMPRESS_FROM_BYTES) {
-    const packed = zstdCompressSync(body, { params: COMPRESSION });
+    const packed = zstdCompressSync(body, { params: FAST });
     if (packed.length < body.length) return seal(ZSTD, body.length, packed);
   }
   return seal(PLAIN, body.length, body);
@@ -44,7 +50,8 @@ export function sealWhole(body: Uint8Array): Buffer {
 
 /** Seals a body that can be read with `base` only: the body of an older checkpoint. */
 export function sealOnBase(body: Uint8Array, base: Uint8Array): Buffer {
-  const packed = zstdCompressSync(body, { params: COMPRESSION, dictionary: base });
+  const params = body.length < THOROUGH_FROM_BYTES ? FAST : THOROUGH;
+  const packed = zstdCompressSync(body, { params, dictionary: base });
   return seal(ZSTD_ON_BASE, body.length, packed, crc32(base));
 }
 

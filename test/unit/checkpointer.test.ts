@@ -27,6 +27,7 @@ class FakeRoom implements Saveable {
   isActive = true;
   nextSeq = 1;
   nextDueMs = 0;
+  nextLookMs = 0;
   unsavedSinceMs: number | undefined;
   savingSinceMs: number | undefined;
   saved: Saveable["saved"];
