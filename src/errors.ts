@@ -11,6 +11,7 @@ export const ERRORS = {
   COMMIT_REFUSED: { close: 4010, http: 409, text: "the commit was refused; nothing was written" },
   COMMIT_UNKNOWN: { close: 4010, http: 503, text: "the commit's outcome is not known yet" },
   DRAINING: { close: 4010, http: 503, text: "this node is leaving; try again" },
+  GAME_CHANGED: { close: 4002, http: 409, text: "the game was updated; load the page again" },
   INTERNAL: { close: 4010, http: 500, text: "something went wrong here; try again" },
   LEASE_LOST: { close: 4010, http: 503, text: "this node may not speak for the room right now" },
   NODE_NOT_READY: { close: 4010, http: 503, text: "this node is not ready yet; try again" },

@@ -8,6 +8,7 @@ import type { SavedPlayer, Snapshot } from "../checkpoint/snapshot.ts";
 import { versionOfClass } from "../colyseus/class-version.ts";
 import { captureAnswers } from "../commit/answers.ts";
 import { hasUnsentChanges, internals } from "../colyseus/room-internals.ts";
+import { layoutOf } from "../colyseus/state-layout.ts";
 import { captureState, isSchemaState } from "../colyseus/state-tree.ts";
 import { captureViews } from "../colyseus/state-views.ts";
 import type { Epoch, RoomId } from "../ids.ts";
@@ -52,6 +53,8 @@ export class Activation implements Saveable {
   /** Everyone with a seat whose onJoin has at least begun. */
   readonly occupants = new Map<string, Occupant>();
   readonly joining = new Set<string>();
+  /** Players away whose pages know the state by another layout than this room's. */
+  readonly otherLayouts = new Map<string, number>();
   readonly awaited = new Map<string, AwaitedSeat>();
 
   /** What players sent while the room might not act, in order. */
@@ -119,6 +122,8 @@ export class Activation implements Saveable {
     this.#lastExtras = this.#extrasPrint();
     this.#lastTimers = timersPrint(this.room);
     return {
+      // Without players nobody knows it by any; to work it out for the first time is dear.
+      layout: this.occupants.size === 0 ? undefined : layoutOf(this.room),
       state: captureOf(this.room),
       ...this.#extras(),
       elapsedMs: this.room.clock.elapsedTime,
@@ -127,7 +132,7 @@ export class Activation implements Saveable {
     };
   }
 
-  #extras(): Omit<Snapshot, "state" | "elapsedMs" | "timers" | "answers"> {
+  #extras(): Omit<Snapshot, "layout" | "state" | "elapsedMs" | "timers" | "answers"> {
     const { room } = this;
     const inside = internals(room);
     const players: Record<string, SavedPlayer> = {};
@@ -139,6 +144,7 @@ export class Activation implements Saveable {
       players[sessionId] = {
         userData: occupant.userData,
         ...(view === undefined ? {} : { view }),
+        ...layoutPart(this.otherLayouts.get(sessionId)),
         ...(this.joining.has(sessionId) ? { joining: true as const } : {}),
       };
     }
@@ -160,6 +166,10 @@ export class Activation implements Saveable {
   #extrasPrint(): number {
     return crc32(serialize(this.#extras()));
   }
+}
+
+function layoutPart(layout: number | undefined): { layout?: number } {
+  return layout === undefined ? {} : { layout };
 }
 
 function captureOf(room: Room): Snapshot["state"] {

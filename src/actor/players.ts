@@ -4,6 +4,8 @@
 import type { Client, Room } from "@colyseus/core";
 import type { Snapshot } from "../checkpoint/snapshot.ts";
 import { internals } from "../colyseus/room-internals.ts";
+import { layoutOf } from "../colyseus/state-layout.ts";
+import { viewMaker } from "../colyseus/state-views.ts";
 import type { Config } from "../config.ts";
 import { ERRORS, messageOf, RingsideError } from "../errors.ts";
 import type { EventBus } from "../events.ts";
@@ -92,6 +94,7 @@ export class Players {
     const { presentedToken } = client as { presentedToken?: string };
     if (presentedToken !== undefined) client.reconnectionToken = presentedToken;
     activation.occupants.set(sessionId, client);
+    activation.otherLayouts.delete(sessionId); // the page was loaded again, or it would have been refused
     const awaited = activation.awaited.get(sessionId);
     if (awaited === undefined) return undefined;
 
@@ -116,6 +119,7 @@ export class Players {
   left(activation: Activation, sessionId: string): void {
     if (!activation.occupants.delete(sessionId)) return;
     activation.joining.delete(sessionId);
+    activation.otherLayouts.delete(sessionId);
     activation.awaited.delete(sessionId);
     activation.markChanged(this.#parts.clock.monotonicMs());
     const { roomId, epoch } = activation;
@@ -141,13 +145,19 @@ export class Players {
     const { clock, config } = this.#parts;
     const { room } = activation;
     const plan = planSeats(claimed.seats, snapshot?.players ?? {});
-    for (const { sessionId, userData } of plan.gone) {
-      void room.onLeave?.(standInFor({ sessionId, userData, auth: undefined, token: "" }), ABNORMAL_CLOSURE);
+    const layout = layoutOf(room);
+    const makeView = viewMaker(room.state);
+    for (const { view: saved, ...player } of plan.gone) {
+      const view = saved && makeView(saved);
+      void room.onLeave?.(standInFor({ ...player, view, auth: undefined, token: "" }), ABNORMAL_CLOSURE);
     }
     for (const seat of plan.kept) {
       const { sessionId, userData, auth, tokenHash, options, mustRejoin } = seat;
-      const standIn = standInFor({ sessionId, userData, auth, token: tokenHash });
+      const view = seat.view && makeView(seat.view);
+      const standIn = standInFor({ sessionId, userData, auth, view, token: tokenHash });
       activation.occupants.set(sessionId, standIn);
+      const known = snapshot?.players[sessionId]?.layout ?? snapshot?.layout;
+      if (known !== undefined && known !== layout) activation.otherLayouts.set(sessionId, known);
       activation.awaited.set(sessionId, { tokenHash, options, mustRejoin });
       const away = room.allowReconnection(standIn, config.seatHoldMs / 1_000);
       away.catch(() => this.#lapsed(activation, standIn, mustRejoin));

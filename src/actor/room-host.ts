@@ -155,6 +155,10 @@ export class RoomHost implements RoomGuard {
     });
   }
 
+  knowsOtherLayout(room: Room, sessionId: string): boolean {
+    return this.#table.of(room)?.otherLayouts.has(sessionId) === true;
+  }
+
   resolveToken(room: Room, sessionId: string | undefined, token: string): string | undefined {
     const activation = this.#table.of(room);
     return activation && this.#players.resolveToken(activation, sessionId, token);

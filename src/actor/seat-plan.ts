@@ -2,10 +2,13 @@
 // leave; the state is saved every few seconds. So the two can disagree by what happened in between, either way.
 
 import type { SavedPlayer } from "../checkpoint/snapshot.ts";
+import type { SavedView } from "../colyseus/state-views.ts";
 import type { StoredSeat } from "../ownership/directory.ts";
 
 export interface KeptSeat extends StoredSeat {
   readonly userData: unknown;
+  /** What they may see; undefined for one who had no view, and for one who must rejoin: onJoin makes it. */
+  readonly view: SavedView | undefined;
   /** They joined after the state was saved: it must hear of them by onJoin when they come back. */
   readonly mustRejoin: boolean;
 }
@@ -13,8 +16,10 @@ export interface KeptSeat extends StoredSeat {
 export interface SeatPlan {
   readonly kept: readonly KeptSeat[];
   /** They are in the state, but left after it was saved, or never finished joining: it must hear of that by onLeave. */
-  readonly gone: readonly { readonly sessionId: string; readonly userData: unknown }[];
+  readonly gone: readonly ({ readonly sessionId: string } & Pick<KeptSeat, "userData" | "view">)[];
 }
+
+const NOBODY: SavedPlayer = { userData: undefined };
 
 /**
  * @param seats the seats that are stored
@@ -28,11 +33,12 @@ export function planSeats(
   const kept = seats.map((seat): KeptSeat => {
     const player = players.get(seat.sessionId);
     const isKnown = player !== undefined && player.joining !== true;
-    return { ...seat, userData: isKnown ? player.userData : undefined, mustRejoin: !isKnown };
+    const { userData, view } = isKnown ? player : NOBODY;
+    return { ...seat, userData, view, mustRejoin: !isKnown };
   });
   const whole = new Set(kept.filter((seat) => !seat.mustRejoin).map((seat) => seat.sessionId as string));
   const gone = [...players]
     .filter(([sessionId]) => !whole.has(sessionId))
-    .map(([sessionId, { userData }]) => ({ sessionId, userData }));
+    .map(([sessionId, { userData, view }]) => ({ sessionId, userData, view }));
   return { kept, gone };
 }

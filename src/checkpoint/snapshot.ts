@@ -19,6 +19,8 @@ export interface SavedPlayer {
   readonly userData: unknown;
   /** What they may see, if they have a StateView. Players who share one share this object. */
   readonly view?: SavedView;
+  /** By which layout their page knows the state, where it is not the room's. */
+  readonly layout?: number;
   /** Set when the author's onJoin was still running: the state may have heard half of this player. */
   readonly joining?: true;
 }
@@ -44,6 +46,8 @@ export interface SavedAnswer {
 export interface Snapshot {
   /** The `checkpointVersion` of the room class that wrote this; 0 for one that has none. */
   readonly classVersion: number;
+  /** The layout by which players know the state (colyseus/state-layout.ts); undefined where there are none, or no state. */
+  readonly layout: number | undefined;
   /** Undefined for a room without a Schema state. */
   readonly state: StateImage | undefined;
   /** What onCacheRoom() returned. */
@@ -70,12 +74,13 @@ export interface Snapshot {
  * @throws RingsideError ROOM_TOO_LARGE over `bytesMax`; INTERNAL when something cannot be saved exactly
  */
 export function serializeSnapshot(snapshot: Snapshot, bytesMax: number): Buffer {
-  const { classVersion, state, cached, room, elapsedMs, players, timers, answers } = snapshot;
+  const { classVersion, layout, state, cached, room, elapsedMs, players, timers, answers } = snapshot;
   refuseLossy({ cached, "room.metadata": room.metadata, players, timers, answers });
   // Named one by one: what else the caller's object may carry is not part of the format.
   const { metadata, locked, private: isPrivate, unlisted, maxClients } = room;
   const saved: Snapshot = {
     classVersion,
+    layout,
     state,
     cached,
     room: { metadata, locked, private: isPrivate, unlisted, maxClients },
@@ -128,7 +133,7 @@ export function decodeSnapshot(bytes: Uint8Array, base?: Uint8Array): Snapshot {
 
 /** The first format: no class versions, no timers, no answers, and players under the name of the one thing that was kept of them. */
 function fromVersion1({ userData, ...rest }: Record<string, unknown>): unknown {
-  return { ...rest, classVersion: 0, players: userData, timers: undefined, answers: undefined };
+  return { ...rest, classVersion: 0, layout: undefined, players: userData, timers: undefined, answers: undefined };
 }
 
 function isSnapshot(value: unknown): value is Snapshot {

@@ -42,6 +42,8 @@ export interface RoomGuard {
   missed(room: Room, client: Client): void;
   /** Something the author wrote threw. The room goes on. */
   threw(room: Room, where: string, error: unknown): void;
+  /** Whether this player's page knows the state by another layout (state-layout.ts). */
+  knowsOtherLayout(room: Room, sessionId: string): boolean;
   /** What a reconnection token is called inside the room; undefined when it opens no seat. */
   resolveToken(room: Room, sessionId: string | undefined, token: string): string | undefined;
 }

@@ -23,7 +23,7 @@ export interface RoomInternals {
   >;
   readonly _reservedSeatTimeouts: Record<string, NodeJS.Timeout>;
   readonly _reconnections: Record<string, [sessionId: string, pending: Deferred<Client>]>;
-  readonly _serializer: { readonly encoder?: Encoder };
+  readonly _serializer: { readonly encoder?: Encoder; handshake?(): Uint8Array | undefined };
   _simulationInterval: NodeJS.Timeout | undefined;
   readonly _lockedExplicitly: boolean;
   _onMessage(client: Client & ClientPrivate, bytes: Buffer): void;

@@ -119,6 +119,10 @@ export class RoomTransport extends WebSocketTransport {
       refuse(socket, ERRORS.SEAT_UNKNOWN.close, "seat reservation expired.");
       return;
     }
+    if (seat.skipHandshake && known !== undefined && this.#guard.knowsOtherLayout(room, seat.sessionId)) {
+      refuse(socket, ERRORS.GAME_CHANGED.close, ERRORS.GAME_CHANGED.text);
+      return;
+    }
     // The newest connection wins the seat: the one before may be a frozen gateway's, which would not close for long.
     const stale = known === undefined ? undefined : room.clients.get(seat.sessionId);
     if (stale?.reconnectionToken === known) (stale?.ref as WebSocket | undefined)?.terminate();

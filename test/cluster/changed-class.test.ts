@@ -110,6 +110,35 @@ test.each(["drained", "killed"])(
   },
 );
 
+test("[CKP5] a page that was open all through such a release is told to load again, rather than shown garbage", async () => {
+  await using cluster = await startCluster({ ...GAME, nodes: 2 });
+  const ada = await Player.create(cluster.client(), "changing", { name: "ada" });
+  const { roomId } = ada;
+  await cluster.untilSaved(roomId);
+  const token = ada.room.reconnectionToken;
+  const owner = await cluster.ownerOf(roomId);
+  const other = cluster.nodes.find(({ nodeId }) => nodeId !== owner.nodeId);
+
+  // Another node of the same release: the page comes back by itself.
+  const back1 = cluster.events.next("seat:reclaimed");
+  await owner.kill();
+  await back1;
+  expect(await ada.inSync()).toMatchObject({ players: { [ada.sessionId]: { name: "ada" } } });
+  expect(ada.leftWith).toBeUndefined();
+
+  // A node of the next one.
+  await cluster.untilSaved(roomId);
+  const later = await cluster.add("node-z", LATER);
+  const restored = cluster.events.next("room:restored", ({ epoch }) => epoch === 3);
+  await other?.kill();
+  await restored;
+  await until("the page is told", () => ada.leftWith !== undefined);
+  expect(ada.leftWith).toBe(4002);
+  const reloaded = new Player(await cluster.client(later).reconnect(token));
+  expect(reloaded.sessionId).toBe(ada.sessionId);
+  expect(await reloaded.inSync()).toMatchObject({ players: { [ada.sessionId]: { title: "ada" } } });
+});
+
 test("[REC4] [CKP5] a room that does not fit its class is locked away with all its checkpoints, and comes back with the class", async () => {
   await using cluster = await startCluster(GAME);
   const { ada, roomId } = await play(cluster);

@@ -54,6 +54,7 @@ async function enter(): Promise<Incarnation> {
 const bodyOf = (seq: number, classVersion = 0): Buffer => {
   const snapshot: Snapshot = {
     classVersion,
+    layout: undefined,
     state: { rootRefId: 0, nextRefId: 1_000 * seq, shapes: [], collections: [] },
     cached: { seq, filler: "x".repeat(600) },
     room: { metadata: undefined, locked: false, private: false, unlisted: false, maxClients: 4 },

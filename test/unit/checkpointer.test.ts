@@ -51,6 +51,7 @@ class FakeRoom implements Saveable {
     const room = { metadata: null, locked: false, private: false, unlisted: false, maxClients: 1 };
     return {
       classVersion: 0,
+      layout: undefined,
       state: undefined,
       cached: this.value,
       room,

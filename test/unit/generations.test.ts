@@ -22,7 +22,7 @@ function stored(seq: number, isReadable: boolean): StoredCheckpoint {
     timers: undefined,
     answers: undefined,
   };
-  const bytes = encodeSnapshot({ classVersion: 0, room, ...rest }, 1e6);
+  const bytes = encodeSnapshot({ classVersion: 0, layout: undefined, room, ...rest }, 1e6);
   return { seq, bytes: isReadable ? bytes : bytes.subarray(4), base: undefined, ageMs: 0 };
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { planSeats } from "../../src/actor/seat-plan.ts";
+import type { SavedView } from "../../src/colyseus/state-views.ts";
 import type { SessionId } from "../../src/ids.ts";
 
 const seat = (sessionId: string) => ({
@@ -34,4 +35,23 @@ test("[SEAT2] a join that the save cut in half is undone and, if it was acknowle
   const { kept, gone } = planSeats([seat("half")], half);
   expect(kept).toMatchObject([{ sessionId: "half", mustRejoin: true }]);
   expect(gone).toMatchObject([{ sessionId: "half" }]);
+});
+
+test("[CKP1] a player's view goes with the seat, and with one who is gone; onJoin makes that of one who joins again", () => {
+  const view = { isIterable: true } as SavedView; // handed on as it is
+  const saved = {
+    a: { userData: 1, view },
+    half: { userData: 2, view, joining: true as const },
+    left: { userData: 3, view },
+  };
+  const { kept, gone } = planSeats([seat("a"), seat("half"), seat("late")], saved);
+  expect(kept.map((each) => [each.sessionId, each.view, each.mustRejoin])).toEqual([
+    ["a", view, false],
+    ["half", undefined, true],
+    ["late", undefined, true],
+  ]);
+  expect(gone).toEqual([
+    { sessionId: "half", userData: 2, view },
+    { sessionId: "left", userData: 3, view },
+  ]);
 });

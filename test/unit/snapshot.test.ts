@@ -43,6 +43,7 @@ const state: StateImage = {
 };
 const plain: Snapshot = {
   classVersion: 0,
+  layout: 7,
   state,
   cached: undefined,
   room: { metadata: undefined, locked: false, private: false, unlisted: false, maxClients: 10 },
@@ -68,6 +69,7 @@ describe("a snapshot", () => {
     cycle.self = cycle;
     const snapshot: Snapshot = {
       classVersion: 3,
+      layout: undefined,
       state,
       cached: {
         odd: [NaN, -0, 0, Infinity, 2n ** 80n, undefined, null, ""],
@@ -257,6 +259,7 @@ test("[CKP1] the previous format is still read", () => {
   );
   expect(decodeSnapshot(bytes)).toStrictEqual({
     classVersion: 0,
+    layout: undefined,
     state: {
       rootRefId: 0,
       nextRefId: 3,
