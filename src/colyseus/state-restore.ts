@@ -6,15 +6,20 @@
 // is left of the first encoder (parents, reference counts, view bitmaps, queued changes), and the room is given
 // its own state again, which makes Colyseus build a new encoder around it.
 //
-// A returning client's decoder (Decoder.decodeResync in 5.0.34) reconciles collections but not absent fields:
+// A returning client's decoder (Decoder.decodeResync in 5.0.34) reconciles collections but not absent or hidden fields:
 // state-absent.ts tells it those. What stays out of reach:
-// - Stream contents are no part of a full state and are never pruned: all are sent again (an entry the client
-//   has is left alone), but one that was added after the checkpoint stays on the client as a ghost.
+// - Stream contents that no view shows are no part of a full state: all are sent again. In a t.stream() an entry that the
+//   client has is left alone, but one that was added after the checkpoint, or shown by a view since, stays on the client
+//   as a ghost. The contents of a streamed map or set leave the client first, and come again.
 // - A @patchOnly collection is no part of a full state either: a client keeps what it had there.
-// - A Schema field that was replaced after the checkpoint leaks its later instance in the client's `refs`.
+// - A Schema field that was replaced after the checkpoint leaks its later instance in the client's `refs`; so does one
+//   that is replaced and shown by a view in one tick, with no restore about. Shown again, it has its former contents.
+// - In an array of which a view shows a part, the instances that a client has keep their former order there.
+// - Callbacks for a field that is NaN, or of a custom type whose values are objects, are called though nothing differs.
 // - One collection instance held by two fields is one here, and two on any client (the decoder clones it).
 // - A map's or set's entry that comes back to a client is the last in its order there.
-// - A StateView made in onCreate belongs to the first encoder; make views where clients join or return.
+// - A StateView made in onCreate is carried over to the new encoder, but shows only what is still there; the views of
+//   players are not that object (state-views.ts makes theirs).
 // - An instance that onCreate attached and detached again keeps its old refId where we cannot see it; attached
 //   once more after the restore, it could meet that id's owner.
 
@@ -44,6 +49,7 @@ import {
   treeOf,
   writeField,
 } from "./state-internals.ts";
+import { liftViews } from "./state-views.ts";
 
 /**
  * How many refIds, and indexes of maps, sets and streams, are skipped by a restore.
@@ -74,6 +80,7 @@ export function restoreState(room: Room, image: StateImage): void {
   const { types } = encoderOf(room).root;
   const fitted = fitImage(image, root.constructor as SchemaClass, types);
 
+  const putViewsBack = liftViews(encoderOf(room).root);
   const before = everythingBelow(root);
   const restore = new Restore(fitted, treeOf(root).root);
   restore.fill(image.rootRefId, root);
@@ -93,9 +100,11 @@ export function restoreState(room: Room, image: StateImage): void {
     // count that as a change too. With nothing queued it emits nothing else.
     encoder.encode();
     encoder.discardChanges();
+    encoder.discardUnreliableChanges();
   }
   encoder.root["nextUniqueId"] = nextRefId;
   for (const instance of restore.kept) sendStreamAgain(instance);
+  putViewsBack(encoder.root);
   tellAbsentFields(encoder);
 }
 
@@ -217,7 +226,22 @@ function fillMap(raw: RawMap, saved: SavedCollection, entries: unknown[]): void 
   const byIndex = saved.keys.map((key, i) => [saved.indexes[i] as number, key] as const);
   for (const [index, key] of byIndex.sort(([a], [b]) => a - b)) raw.journal.keyByIndex.set(index, key);
   raw.journal.nextIndex = saved.nextIndex + REF_ID_GAP;
+  keepCounting(raw.journal);
   startStreamOver(raw, saved.perTick);
+}
+
+/**
+ * clear() starts a map's indexes over. A player who is away at that moment still has keys at the first ones, which the dead
+ * owner gave; so here they only ever rise.
+ */
+function keepCounting(journal: RawMap["journal"]): void {
+  if (Object.hasOwn(journal, "reset")) return;
+  const { reset } = journal;
+  journal.reset = () => {
+    const { nextIndex } = journal;
+    reset.call(journal);
+    journal.nextIndex = nextIndex;
+  };
 }
 
 function fillIndexed(raw: RawSet | RawStream, saved: SavedCollection, entries: unknown[]): void {

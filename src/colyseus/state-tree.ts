@@ -4,9 +4,10 @@
 // keeps no server-side order. Reading changes nothing: pending changes stay pending, and the image holds the
 // state with them applied.
 //
-// Kept: every declared field and collection, refIds, shared instances and cycles, wire indexes, `maxPerTick`.
+// Kept: every declared field and collection, refIds, shared instances and cycles, wire indexes, `maxPerTick`. StateViews
+// are kept beside the image, with the players that they belong to: state-views.ts.
 // Not kept: fields that are not synchronized (`noSync`, plain properties), for these there is onCacheRoom();
-// StateViews, which belong to clients; a `priority` callback set on an instance; `pauseTracking()`.
+// a `priority` callback set on an instance; `pauseTracking()`.
 //
 // Limits of @colyseus/schema 5.0.34, which no checkpoint can mend (found by the tests beside this):
 // - Map keys that every object has ("constructor", "toString", "__proto__" …) break MapSchema itself.
@@ -15,10 +16,14 @@
 //   may patch players wrongly; so may a value put at an array's index that has an equal one.
 // - An instance in a @view field and in a public one reaches a new player whole only if the public field is
 //   declared first.
+// - Where a class and its subclass have @view fields of one custom tag, adding an instance of the base class to a view
+//   with that tag throws at the next patch.
+// - A `number` that is NaN or infinite, or that float32 nearly holds, reaches players as another one.
+// - What a stream held before it belonged to a room is never told to anybody.
 // - Classes without a name of their own are told apart by the order of discovery only. Name your classes.
 // - See state-restore.ts for what a returning client's decoder does not reconcile.
 
-import { type Ref, Schema, type TypeContext } from "@colyseus/schema";
+import type { Ref, Schema, TypeContext } from "@colyseus/schema";
 
 import { RingsideError } from "../errors.ts";
 import type { CollectionKind, CollectionsImage, Link, ShapeImage, StateImage } from "./state-image.ts";
@@ -73,9 +78,9 @@ class Capture {
   run(state: Ref, nextRefId: number): StateImage {
     const rootRefId = this.#link(state, { kind: "schema", klass: classOf(state) }) as number; // never null
     for (const [instance, declared] of this.#found) {
-      if (instance instanceof Schema) this.#readSchema(instance);
-      else if (declared.kind !== "value" && declared.kind !== "schema")
-        this.#readCollection(instance, declared);
+      // By what it is declared as: a class that Metadata.setFields() was given is no Schema, and works as one.
+      if (declared.kind === "schema") this.#readSchema(instance as Schema);
+      else if (declared.kind !== "value") this.#readCollection(instance, declared);
     }
     return {
       rootRefId,
