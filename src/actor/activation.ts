@@ -47,7 +47,7 @@ export class Activation implements Saveable {
   base: Saveable["base"];
   isLarge = false;
   isCommitting = false;
-  #lastExtras = 0;
+  #lastExtras: number | string = "";
   #lastTimers: string | undefined;
 
   /** Everyone with a seat whose onJoin has at least begun. */
@@ -114,25 +114,26 @@ export class Activation implements Saveable {
     if (this.unsavedSinceMs !== undefined) return;
     const { room } = this;
     if (hasUnsentChanges(room) || timersPrint(room) !== this.#lastTimers) this.markChanged(nowMs);
-    else if (this.#extrasPrint() !== this.#lastExtras) this.markChanged(nowMs);
+    else if (printOf(this.#extras()) !== this.#lastExtras) this.markChanged(nowMs);
   }
 
   /** The whole room, as it is now. */
   capture(): Snapshot {
-    this.#lastExtras = this.#extrasPrint();
+    const extras = this.#extras();
+    this.#lastExtras = printOf(extras);
     this.#lastTimers = timersPrint(this.room);
     return {
       // Without players nobody knows it by any; to work it out for the first time is dear.
       layout: this.occupants.size === 0 ? undefined : layoutOf(this.room),
       state: captureOf(this.room),
-      ...this.#extras(),
+      ...extras,
       elapsedMs: this.room.clock.elapsedTime,
       timers: captureTimers(this.room),
       answers: captureAnswers(this.room),
     };
   }
 
-  #extras(): Omit<Snapshot, "layout" | "state" | "elapsedMs" | "timers" | "answers"> {
+  #extras(): Extras {
     const { room } = this;
     const inside = internals(room);
     const players: Record<string, SavedPlayer> = {};
@@ -161,11 +162,24 @@ export class Activation implements Saveable {
       players,
     };
   }
+}
 
-  /** A small number that changes with everything that is saved but is not Schema state. */
-  #extrasPrint(): number {
-    return crc32(serialize(this.#extras()));
+/** What is saved but is not Schema state, and no hook tells of. */
+type Extras = Pick<Snapshot, "classVersion" | "cached" | "room" | "players">;
+
+/** Something small that changes with it. A room that waits for players has little, and there may be thousands of those. */
+function printOf(extras: Extras): number | string {
+  const { cached, players, room } = extras;
+  const { locked, private: isPrivate, unlisted, maxClients, metadata } = room;
+  if (cached === undefined && (metadata === undefined || metadata === null) && isEmpty(players)) {
+    return `${locked} ${isPrivate} ${unlisted} ${maxClients}`;
   }
+  return crc32(serialize(extras));
+}
+
+function isEmpty(object: object): boolean {
+  for (const _name in object) return false;
+  return true;
 }
 
 function layoutPart(layout: number | undefined): { layout?: number } {

@@ -67,7 +67,12 @@ export function captureState(state: object): StateImage {
 class Capture {
   readonly #types: TypeContext;
   readonly #shapes = new Map<SchemaClass, ShapeImage>();
-  readonly #collections = new Map<string, CollectionsImage>();
+  readonly #collections: CollectionsImage[] = [];
+  /** The same ones, by what they hold and by their kind: asked for each collection of the state. */
+  readonly #byKind: Record<CollectionsImage["holds"], Partial<Record<CollectionKind, CollectionsImage>>> = {
+    values: {},
+    links: {},
+  };
   /** Everything met so far, in order; the walk goes along it, so that a deep tree cannot exhaust the stack. */
   readonly #found = new Map<object, Declared>();
 
@@ -86,7 +91,7 @@ class Capture {
       rootRefId,
       nextRefId,
       shapes: [...this.#shapes.values()],
-      collections: [...this.#collections.values()],
+      collections: this.#collections,
     };
   }
 
@@ -166,8 +171,7 @@ class Capture {
   }
 
   #collectionsOf(kind: CollectionKind, holds: "values" | "links"): CollectionsImage {
-    const name = `${kind} of ${holds}`;
-    let image = this.#collections.get(name);
+    let image = this.#byKind[holds][kind];
     if (image === undefined) {
       image = {
         kind,
@@ -179,7 +183,8 @@ class Capture {
         nextIndexes: [],
         perTick: new Map(),
       };
-      this.#collections.set(name, image);
+      this.#byKind[holds][kind] = image;
+      this.#collections.push(image);
     }
     return image;
   }

@@ -6,12 +6,14 @@ import type { SavedAnswer } from "../checkpoint/snapshot.ts";
 
 /** How long an answer is kept, in ms of the room's own clock; the SDK tries to come back for 56 s. */
 export const ANSWER_KEPT_MS = 5 * 60_000;
-/** Answers that a room keeps at most; past that the oldest go first. */
+/** Answers that a room keeps at most; past that those of whoever has the most go first. */
 export const ANSWERS_MAX = 1_000;
 
 export class Answers {
   /** In the order they were given. */
   readonly #byKey = new Map<string, SavedAnswer>();
+  /** How many of them each player has. */
+  readonly #countOf = new Map<string, number>();
   /** Those of commits that may yet fail: part of the room's next checkpoint, but not to be given to anybody. */
   readonly #unsure = new Set<string>();
   /** Commands that are being carried out. */
@@ -24,8 +26,8 @@ export class Answers {
 
   /** To be followed by `confirm` or `forget`. */
   propose(answer: SavedAnswer): void {
-    this.#unsure.add(answer.key);
     this.put(answer);
+    this.#unsure.add(answer.key);
   }
 
   confirm(key: string): void {
@@ -33,21 +35,51 @@ export class Answers {
   }
 
   put(answer: SavedAnswer): void {
+    this.forget(answer.key);
     this.#byKey.set(answer.key, answer);
+    this.#count(answer.key, 1);
     for (const { key, atMs } of this.#byKey.values()) {
-      if (this.#byKey.size <= ANSWERS_MAX && answer.atMs - atMs <= ANSWER_KEPT_MS) return;
-      this.#byKey.delete(key);
+      if (answer.atMs - atMs <= ANSWER_KEPT_MS) break;
+      this.forget(key);
     }
+    if (this.#byKey.size > ANSWERS_MAX) this.#forgetOne();
   }
 
   forget(key: string): void {
     this.#unsure.delete(key);
-    this.#byKey.delete(key);
+    if (this.#byKey.delete(key)) this.#count(key, -1);
+  }
+
+  /** The oldest of whoever has the most: nobody can push out the answers of others. */
+  #forgetOne(): void {
+    const most = Math.max(...this.#countOf.values());
+    for (const key of this.#byKey.keys()) {
+      if (this.#countOf.get(ownerOf(key)) !== most) continue;
+      this.forget(key);
+      return;
+    }
+  }
+
+  #count(key: string, change: number): void {
+    const owner = ownerOf(key);
+    const count = (this.#countOf.get(owner) ?? 0) + change;
+    if (count === 0) this.#countOf.delete(owner);
+    else this.#countOf.set(owner, count);
   }
 
   all(): SavedAnswer[] {
     return [...this.#byKey.values()];
   }
+}
+
+/** Under which an answer is kept: whose it is, and the key that they chose. */
+export function answerKey(owner: string, key: string): string {
+  return JSON.stringify([owner, key]);
+}
+
+function ownerOf(key: string): string {
+  const [owner] = JSON.parse(key) as [string, string]; // all keys are made above
+  return owner;
 }
 
 const byRoom = new WeakMap<Room, Answers>();

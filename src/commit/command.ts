@@ -7,7 +7,7 @@
 import type { Client, Room } from "@colyseus/core";
 
 import { ERRORS, RingsideError } from "../errors.ts";
-import { answersOf } from "./answers.ts";
+import { answerKey, answersOf } from "./answers.ts";
 import { commit } from "./commit.ts";
 import { isPromise } from "./promise.ts";
 import type { CommitTx } from "./transaction.ts";
@@ -45,7 +45,7 @@ export function command<Payload, Reply>(
   { by = (client) => client.sessionId }: CommandOptions = {},
 ): (client: Client, message: unknown) => Promise<Reply> {
   return async (client, message) => {
-    const key = JSON.stringify([whose(by(client)), keyOf(message)]);
+    const key = answerKey(whose(by(client)), keyOf(message));
     const payload = parse(message);
     const answers = answersOf(room);
     // A fresh key for each command: the answer under it is this handler's.
