@@ -9,7 +9,8 @@ import type { SavedTimer, Snapshot } from "../checkpoint/snapshot.ts";
 import { internals } from "../colyseus/room-internals.ts";
 import type { DeclaredNow } from "../colyseus/state-from-records.ts";
 import { classesNamed, planOf } from "../colyseus/state-internals.ts";
-import { SavedRecords, type SavedRecord } from "../colyseus/state-records.ts";
+import type { SavedRecord } from "../colyseus/saved-record.ts";
+import { SavedRecords } from "../colyseus/state-records.ts";
 import { messageOf, RingsideError } from "../errors.ts";
 import { versionOf } from "./activation.ts";
 

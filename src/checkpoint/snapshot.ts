@@ -133,7 +133,14 @@ export function decodeSnapshot(bytes: Uint8Array, base?: Uint8Array): Snapshot {
 
 /** The first format: no class versions, no timers, no answers, and players under the name of the one thing that was kept of them. */
 function fromVersion1({ userData, ...rest }: Record<string, unknown>): unknown {
-  return { ...rest, classVersion: 0, layout: undefined, players: userData, timers: undefined, answers: undefined };
+  return {
+    ...rest,
+    classVersion: 0,
+    layout: undefined,
+    players: userData,
+    timers: undefined,
+    answers: undefined,
+  };
 }
 
 function isSnapshot(value: unknown): value is Snapshot {

@@ -16,7 +16,7 @@ export function versionOfClass(klass: object): number {
     return version;
   }
   const { name } = klass as { name?: string };
-  const hint = `${name ?? "a room class"}.checkpointVersion must be a whole number from 0, not ${String(version)}`;
+  const hint = `${name ?? "a room class"}.checkpointVersion must be a whole number from 0, not ${JSON.stringify(version)}`;
   throw new RingsideError("BAD_CONFIG", { wrong: [hint] });
 }
 

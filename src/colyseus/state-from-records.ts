@@ -9,7 +9,7 @@ import type {
   SavedCollection,
   SavedInstance,
   SavedRecord,
-} from "./state-records.ts";
+} from "./saved-record.ts";
 import { REF_ID_GAP } from "./state-restore.ts";
 
 /** What a field of a class is declared as now, where that is known: it tells what an empty array, or a null, stands for. */

@@ -5,8 +5,7 @@
 // them fails the others go on without it, and it is tried by itself: nobody's commit fails by somebody else's. A statement
 // that is slow, or waits for a lock, counts as failed much sooner in company than alone, where it holds up nobody.
 
-import type { Pool, PoolClient, QueryResult } from "pg";
-import pg from "pg";
+import type { Pool, PoolClient } from "pg";
 
 import { CheckpointStore } from "../checkpoint/store.ts";
 import { messageOf, RingsideError } from "../errors.ts";
@@ -14,9 +13,11 @@ import type { Epoch, Incarnation, RoomId } from "../ids.ts";
 import { Database, type Statements } from "../postgres/query.ts";
 import { Batcher } from "../runtime/batcher.ts";
 import type { Outcome } from "./outcome.ts";
+import { PostgresTransaction, type Attempt, type Query } from "./postgres-transaction.ts";
+import { asRefusal, isSomebodysFault, isTooSlow } from "./refusal.ts";
 import { Slots } from "./slots.ts";
 import type { Statement } from "./statement.ts";
-import type { OwnTransaction, Unit } from "./transaction.ts";
+import type { Unit } from "./transaction.ts";
 
 /** Rooms that share a transaction at most, and those that may wait for the next one. */
 const LIMITS = { batchMax: 128, waitingMax: 20_000 };
@@ -174,179 +175,4 @@ export class CommitStore {
   }
 }
 
-interface Query {
-  readonly name?: string;
-  readonly text: string;
-  readonly values: unknown[];
-  readonly queryMode: "extended";
-}
-
-/** What became of a transaction, and who in it made it fail; nobody when that cannot be told. */
-interface Attempt {
-  readonly outcome: Outcome;
-  readonly culprits: ReadonlySet<Unit>;
-}
-
-interface TransactionParts {
-  readonly client: PoolClient;
-  readonly begin: string;
-  readonly checkpoints: CheckpointStore;
-  readonly named: (statement: Statement) => Query;
-  /** The connection has been given back. */
-  readonly onEnd: () => void;
-}
-
-/** A transaction on a connection of its own, until it ends one way or the other. */
-export class PostgresTransaction implements OwnTransaction {
-  readonly #parts: TransactionParts;
-  readonly #sent: { readonly running: Promise<unknown>; readonly unit: Unit | undefined }[] = [];
-  #isOver = false;
-
-  constructor(parts: TransactionParts) {
-    this.#parts = parts;
-    parts.client.on("error", ignore); // told by the statement that was running
-    void this.#send(parts.client.query(parts.begin));
-  }
-
-  /** @throws RingsideError COMMIT_REFUSED or POSTGRES_UNREACHABLE */
-  query(statement: Statement): Promise<QueryResult> {
-    return this.#query(statement, undefined);
-  }
-
-  abandon(): void {
-    this.#end(true); // Postgres rolls back when the connection is gone
-  }
-
-  async commit(unit: Unit): Promise<Outcome> {
-    const { outcome } = await this.commitAll([unit]);
-    return outcome;
-  }
-
-  /** Runs what remains, saves the rooms and commits. Never rejects. */
-  async commitAll(units: readonly Unit[]): Promise<Attempt> {
-    for (const unit of units) {
-      for (const statement of unit.statements) void this.#query(statement, unit);
-    }
-    const saving = this.#send(this.#parts.checkpoints.save(units.map(({ checkpoint }) => checkpoint)));
-    const results = await Promise.allSettled(this.#sent.map(({ running }) => running));
-    const index = results.findIndex(({ status }) => status === "rejected");
-    if (index >= 0) {
-      const { reason } = results[index] as PromiseRejectedResult; // it was found as one
-      const unit = this.#sent[index]?.unit;
-      await this.#rollBack(isOutdated(reason));
-      const culprits = new Set(unit === undefined ? [] : [unit]);
-      return { outcome: { kind: "refused", error: asRefusal(reason) }, culprits };
-    }
-    const saved = await saving;
-    const stale = units.filter(({ checkpoint }) => !saved.has(checkpoint.roomId));
-    if (stale.length > 0) {
-      await this.#rollBack(false);
-      return { outcome: { kind: "stale" }, culprits: new Set(stale) };
-    }
-    return { outcome: await this.#commit(), culprits: new Set() };
-  }
-
-  async #commit(): Promise<Outcome> {
-    try {
-      const { command } = await this.#parts.client.query("COMMIT");
-      this.#end(false);
-      if (command === "COMMIT") return { kind: "committed" };
-      return { kind: "refused", error: new RingsideError("COMMIT_REFUSED", { why: "rolled back" }) };
-    } catch (error) {
-      // One that was cancelled, or failed inside Postgres, may have been so with all of it done.
-      const isDefinite = isRefusedByPostgres(error) && !/^(?:57014|XX)/u.test(error.code ?? "");
-      this.#end(!isDefinite);
-      return isDefinite ? { kind: "refused", error: asRefusal(error) } : { kind: "unknown", error };
-    }
-  }
-
-  #query(statement: Statement, unit: Unit | undefined): Promise<QueryResult> {
-    // The connection may be somebody else's already.
-    if (this.#isOver) return Promise.reject(new RingsideError("COMMIT_REFUSED", { why: "it is over" }));
-    const running = this.#parts.client.query(this.#parts.named(statement)).then(
-      (result) => {
-        checkRows(statement, result);
-        return result;
-      },
-      (error: unknown) => {
-        throw asRefusal(error);
-      },
-    );
-    return this.#send(running, unit);
-  }
-
-  #send<Result>(running: Promise<Result>, unit?: Unit): Promise<Result> {
-    running.catch(ignore); // looked at in commitAll(), or by whoever awaits it
-    this.#sent.push({ running, unit });
-    return running;
-  }
-
-  /** @param isBroken whether the connection is of no more use */
-  async #rollBack(isBroken: boolean): Promise<void> {
-    const isBack = await this.#parts.client.query("ROLLBACK").then(
-      () => true,
-      () => false,
-    );
-    this.#end(isBroken || !isBack);
-  }
-
-  #end(isBroken: boolean): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#parts.client.off("error", ignore);
-    this.#parts.client.release(isBroken);
-    this.#parts.onEnd();
-  }
-}
-
-/** query_canceled: also what the statement timeout does. */
-const CANCELLED = "57014";
-const LOCK_NOT_AVAILABLE = "55P03";
-
-/** Whether one of them may have failed all; Postgres being away is nobody's. */
-function isSomebodysFault(outcome: Outcome): boolean {
-  return outcome.kind === "stale" || (outcome.kind === "refused" && outcome.error.code === "COMMIT_REFUSED");
-}
-
-function isTooSlow(outcome: Outcome): boolean {
-  if (outcome.kind !== "refused") return false;
-  const { sqlState } = outcome.error.facts;
-  return sqlState === CANCELLED || sqlState === LOCK_NOT_AVAILABLE;
-}
-
-/** Whether a prepared statement no longer fits this connection, because a table was altered meanwhile; a new one will do. */
-function isOutdated(error: unknown): boolean {
-  const { sqlState } = asRefusal(error).facts;
-  return sqlState === "0A000" || sqlState === "26000";
-}
-
 function ignore(): void {}
-
-function checkRows({ text, rows }: Statement, result: QueryResult): void {
-  if (rows === undefined || result.rowCount === rows) return;
-  throw new RingsideError("COMMIT_REFUSED", {
-    why: `a statement touched ${String(result.rowCount)} rows, not ${rows}`,
-    statement: text.slice(0, 80),
-  });
-}
-
-/** Whether Postgres itself said no, as opposed to a connection that broke or a server that went away in mid sentence. */
-function isRefusedByPostgres(error: unknown): error is pg.DatabaseError {
-  if (!(error instanceof pg.DatabaseError)) return false;
-  const code = error.code ?? "";
-  return code === CANCELLED || !(code.startsWith("08") || code.startsWith("57"));
-}
-
-function asRefusal(error: unknown): RingsideError {
-  if (error instanceof RingsideError) return error;
-  if (!isRefusedByPostgres(error)) {
-    return new RingsideError("POSTGRES_UNREACHABLE", { why: messageOf(error) }, error);
-  }
-  const { code, constraint } = error;
-  const facts = {
-    why: messageOf(error),
-    sqlState: code,
-    ...(constraint === undefined ? {} : { constraint }),
-  };
-  return new RingsideError("COMMIT_REFUSED", facts, error);
-}

@@ -1,57 +1,14 @@
 // Postgres and Redis go away and come back, each as a server of the test's own.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, inject, test } from "vitest";
-import { startPostgres, type LocalPostgres } from "../../src/local/postgres.ts";
 import { startRedis } from "../../src/local/redis.ts";
 import { startCluster } from "../kit/cluster.ts";
+import { privatePostgres } from "../kit/private-postgres.ts";
 import { expectOneOwner } from "../kit/proofs.ts";
 import { until } from "../kit/until.ts";
 
 const GAME = "kit/probe-game.ts";
 const LEASE = { LEASE_MS: "1500", LEASE_RENEW_MS: "150", LEASE_MARGIN_MS: "100" };
-
-interface PrivatePostgres extends AsyncDisposable {
-  readonly url: string;
-  readonly crash: () => Promise<void>;
-  readonly restart: () => Promise<void>;
-  /** SIGSTOP to all its processes: connections stay, and nothing is answered. */
-  readonly hang: () => Promise<void>;
-  readonly wake: () => Promise<void>;
-}
-
-/** A Postgres that can be killed and started again over the same data, at the same port. */
-async function privatePostgres(): Promise<PrivatePostgres> {
-  const dataDir = mkdtempSync(join(tmpdir(), "ringside-away-"));
-  let server: LocalPostgres = await startPostgres({ dataDir });
-  const { port, url } = server;
-  const signalAll = (signal: NodeJS.Signals): void => {
-    const { pid } = server;
-    const children = `/proc/${pid}/task/${pid}/children`;
-    if (!existsSync(children)) return; // it has ended
-    const pids = readFileSync(children, "utf8").trim().split(" ").map(Number);
-    for (const each of [pid, ...pids]) process.kill(each, signal);
-  };
-  return {
-    url,
-    crash: async () => {
-      process.kill(server.pid, "SIGKILL"); // its own processes end themselves when they find it gone
-      await server.exited;
-    },
-    restart: async () => {
-      server = await startPostgres({ dataDir, port });
-    },
-    hang: () => Promise.resolve(signalAll("SIGSTOP")),
-    wake: () => Promise.resolve(signalAll("SIGCONT")),
-    async [Symbol.asyncDispose]() {
-      signalAll("SIGCONT"); // a test may have failed in the middle
-      await server.stop();
-      for (const folder of [server.home, dataDir]) rmSync(folder, { recursive: true, force: true });
-    },
-  };
-}
 
 test.each([
   ["crashes", "crash", "restart"],

@@ -1,0 +1,152 @@
+// One transaction on one connection: what it was given, in order, then the rooms, then COMMIT.
+//
+// Everything but COMMIT is sent without waiting for answers, and COMMIT only when all of them are right. Until then a failure
+// of whatever kind means that nothing was written; after that, only Postgres's own answer is an outcome.
+
+import type { PoolClient, QueryResult } from "pg";
+
+import type { CheckpointStore } from "../checkpoint/store.ts";
+import { RingsideError } from "../errors.ts";
+import type { Outcome } from "./outcome.ts";
+import { asRefusal, isOutdated, isRefusedByPostgres } from "./refusal.ts";
+import type { Statement } from "./statement.ts";
+import type { OwnTransaction, Unit } from "./transaction.ts";
+
+export interface Query {
+  readonly name?: string;
+  readonly text: string;
+  readonly values: unknown[];
+  readonly queryMode: "extended";
+}
+
+/** What became of a transaction, and who in it made it fail; nobody when that cannot be told. */
+export interface Attempt {
+  readonly outcome: Outcome;
+  readonly culprits: ReadonlySet<Unit>;
+}
+
+interface TransactionParts {
+  readonly client: PoolClient;
+  readonly begin: string;
+  readonly checkpoints: CheckpointStore;
+  readonly named: (statement: Statement) => Query;
+  /** The connection has been given back. */
+  readonly onEnd: () => void;
+}
+
+/** A transaction on a connection of its own, until it ends one way or the other. */
+export class PostgresTransaction implements OwnTransaction {
+  readonly #parts: TransactionParts;
+  readonly #sent: { readonly running: Promise<unknown>; readonly unit: Unit | undefined }[] = [];
+  #isOver = false;
+  #isReleased = false;
+
+  constructor(parts: TransactionParts) {
+    this.#parts = parts;
+    parts.client.on("error", ignore); // told by the statement that was running
+    void this.#send(parts.client.query(parts.begin));
+  }
+
+  /** @throws RingsideError COMMIT_REFUSED or POSTGRES_UNREACHABLE */
+  query(statement: Statement): Promise<QueryResult> {
+    return this.#query(statement, undefined);
+  }
+
+  abandon(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    void this.#rollBack(false); // after what is still running; so long the connection is in use
+  }
+
+  async commit(unit: Unit): Promise<Outcome> {
+    const { outcome } = await this.commitAll([unit]);
+    return outcome;
+  }
+
+  /** Runs what remains, saves the rooms and commits. Never rejects. */
+  async commitAll(units: readonly Unit[]): Promise<Attempt> {
+    for (const unit of units) {
+      for (const statement of unit.statements) void this.#query(statement, unit);
+    }
+    const saving = this.#send(this.#parts.checkpoints.save(units.map(({ checkpoint }) => checkpoint)));
+    const results = await Promise.allSettled(this.#sent.map(({ running }) => running));
+    const index = results.findIndex(({ status }) => status === "rejected");
+    if (index >= 0) {
+      const { reason } = results[index] as PromiseRejectedResult; // it was found as one
+      const unit = this.#sent[index]?.unit;
+      await this.#rollBack(isOutdated(reason));
+      const culprits = new Set(unit === undefined ? [] : [unit]);
+      return { outcome: { kind: "refused", error: asRefusal(reason) }, culprits };
+    }
+    const saved = await saving;
+    const stale = units.filter(({ checkpoint }) => !saved.has(checkpoint.roomId));
+    if (stale.length > 0) {
+      await this.#rollBack(false);
+      return { outcome: { kind: "stale" }, culprits: new Set(stale) };
+    }
+    return { outcome: await this.#commit(), culprits: new Set() };
+  }
+
+  async #commit(): Promise<Outcome> {
+    try {
+      const { command } = await this.#parts.client.query("COMMIT");
+      this.#end(false);
+      if (command === "COMMIT") return { kind: "committed" };
+      return { kind: "refused", error: new RingsideError("COMMIT_REFUSED", { why: "rolled back" }) };
+    } catch (error) {
+      // One that was cancelled, or failed inside Postgres, may have been so with all of it done.
+      const isDefinite = isRefusedByPostgres(error) && !/^(?:57014|XX)/u.test(error.code ?? "");
+      this.#end(!isDefinite);
+      return isDefinite ? { kind: "refused", error: asRefusal(error) } : { kind: "unknown", error };
+    }
+  }
+
+  #query(statement: Statement, unit: Unit | undefined): Promise<QueryResult> {
+    // The connection may be somebody else's already.
+    if (this.#isOver) return Promise.reject(new RingsideError("COMMIT_REFUSED", { why: "it is over" }));
+    const running = this.#parts.client.query(this.#parts.named(statement)).then(
+      (result) => {
+        checkRows(statement, result);
+        return result;
+      },
+      (error: unknown) => {
+        throw asRefusal(error);
+      },
+    );
+    return this.#send(running, unit);
+  }
+
+  #send<Result>(running: Promise<Result>, unit?: Unit): Promise<Result> {
+    running.catch(ignore); // looked at in commitAll(), or by whoever awaits it
+    this.#sent.push({ running, unit });
+    return running;
+  }
+
+  /** @param isBroken whether the connection is of no more use */
+  async #rollBack(isBroken: boolean): Promise<void> {
+    const isBack = await this.#parts.client.query("ROLLBACK").then(
+      () => true,
+      () => false,
+    );
+    this.#end(isBroken || !isBack);
+  }
+
+  #end(isBroken: boolean): void {
+    if (this.#isReleased) return;
+    this.#isOver = true;
+    this.#isReleased = true;
+    this.#parts.client.off("error", ignore);
+    this.#parts.client.release(isBroken);
+    this.#parts.onEnd();
+  }
+}
+
+function ignore(): void {}
+
+function checkRows({ text, rows }: Statement, result: QueryResult): void {
+  if (rows === undefined || result.rowCount === rows) return;
+  throw new RingsideError("COMMIT_REFUSED", {
+    why: `a statement touched ${String(result.rowCount)} rows, not ${rows}`,
+    statement: text.slice(0, 80),
+  });
+}
