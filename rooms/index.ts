@@ -6,6 +6,8 @@ import express from "express";
 import { defineCluster } from "../src/index.ts";
 import { ArenaRoom } from "./arena/arena-room.ts";
 import { DuelRoom } from "./duel/duel-room.ts";
+import { ShopRoom } from "./shop/shop-room.ts";
+import { createShopTables } from "./shop/shop-tables.ts";
 
 /** The demo page, as Vite built it (`npm start` does so when it is missing or old). */
 const PAGE = fileURLToPath(new URL("../client-demo/dist", import.meta.url));
@@ -14,7 +16,10 @@ export default defineCluster({
   rooms: {
     arena: defineRoom(ArenaRoom),
     duel: defineRoom(DuelRoom),
+    shop: defineRoom(ShopRoom),
   },
+  // The database that Ringside uses, too: a commit writes into both's tables in one transaction.
+  beforeListen: () => createShopTables(process.env["DATABASE_URL"]),
   express: (app) => {
     app.disable("x-powered-by");
     app.use(express.static(PAGE));

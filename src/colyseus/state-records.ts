@@ -16,7 +16,7 @@ import type {
   SavedRecord,
 } from "./saved-record.ts";
 import { imageOf, type DeclaredNow } from "./state-from-records.ts";
-import type { CollectionKind, CollectionsImage, ShapeImage, StateImage } from "./state-image.ts";
+import type { CollectionsImage, ShapeImage, StateImage } from "./state-image.ts";
 
 type Follow = (link: unknown) => unknown;
 

@@ -1,11 +1,13 @@
 // What a commit costs: how many a second and how long each takes, for 1, 10 and 100 rooms that commit one after the other.
 //
-//   npm run bench:commit [-- --rounds 5 --window-ms 1500 --kb 1 --profile FILE --seed N]
+//   npm run bench:commit [-- --rounds 4 --window-ms 1000 --kb 1 --away-ms 1 --profile FILE --seed N]
 //
 // Beside it, in the same process and on the same Postgres, in windows that take turns: a transaction as one would write it
 // without Ringside (BEGIN; INSERT of one row; COMMIT) whose row has as many bytes as a commit writes, on one connection, and
 // on as many as there are rooms, up to 8. What is compared is a window with those of its round; of all rounds the
-// median is told, with the lowest and the highest. The stores are private ones, unless DATABASE_URL or REDIS_URL name others.
+// median is told, with the lowest and the highest. All of it twice: with Postgres as near as it is, and behind a proxy that
+// passes its answers on some ms later, as a network and a disk that must be flushed do. The stores are private ones,
+// unless DATABASE_URL or REDIS_URL name others.
 // Exit code 1 when something could not be measured.
 
 import { randomBytes } from "node:crypto";
@@ -38,15 +40,17 @@ interface Options {
   readonly "window-ms": number;
   readonly kb: number;
   readonly seed: number;
+  readonly "away-ms": number;
   readonly profile: string | undefined;
 }
 
 function readOptions(): Options {
   const { values } = parseArgs({
     options: {
-      rounds: { type: "string", default: "5" },
-      "window-ms": { type: "string", default: "1500" },
+      rounds: { type: "string", default: "4" },
+      "window-ms": { type: "string", default: "1000" },
       kb: { type: "string", default: "1" },
+      "away-ms": { type: "string", default: "1" },
       seed: { type: "string", default: String(systemClock.nowMs() % 1_000_000) },
       profile: { type: "string" },
     },
@@ -55,15 +59,21 @@ function readOptions(): Options {
   for (const [name, text] of Object.entries(texts)) {
     if (!(Number(text) > 0)) throw new Error(`--${name} must be a number above 0`);
   }
-  const { rounds, kb, seed } = texts;
-  const windowMs = Number(texts["window-ms"]);
-  return { rounds: Number(rounds), "window-ms": windowMs, kb: Number(kb), seed: Number(seed), profile };
+  return {
+    rounds: Number(texts.rounds),
+    "window-ms": Number(texts["window-ms"]),
+    kb: Number(texts.kb),
+    seed: Number(texts.seed),
+    "away-ms": Number(texts["away-ms"]),
+    profile,
+  };
 }
 
-/** A database of the benchmark's own, and the node on it. */
+/** A database of the benchmark's own, and the node on it; `awayMs` is how much later than it gives them its answers arrive. */
 async function openNode(
   stores: StoreUrls,
   stack: AsyncDisposableStack,
+  awayMs: number,
 ): Promise<{ node: Child<ToNode, FromNode>; sql: pg.Client }> {
   const name = `bench_${randomBytes(6).toString("hex")}`;
   const admin = new pg.Client({ connectionString: stores.databaseUrl });
@@ -78,6 +88,13 @@ async function openNode(
   await sql.connect();
   stack.defer(() => sql.end());
   await sql.query(TABLES);
+  if (awayMs > 0) {
+    const proxy = stack.use(
+      new Child<number, number>("checkpoint-proxy.ts", [url.hostname, url.port || "5432"], {}),
+    );
+    [url.hostname, url.port] = ["127.0.0.1", String(await proxy.next(undefined, () => true))];
+    await proxy.next(awayMs, (message) => message === awayMs);
+  }
   const env = {
     DATABASE_URL: url.href,
     REDIS_URL: stores.redisUrl,
@@ -139,17 +156,21 @@ function aims(results: ReadonlyMap<number, readonly Round[]>): string[] {
   ];
 }
 
-async function run(options: Options): Promise<string> {
-  const load = othersLoad();
-  await using stores = await startStores();
+/** All numbers of rooms, with Postgres so far away. */
+async function runScene(
+  options: Options,
+  stores: StoreUrls,
+  awayMs: number,
+  load: number,
+): Promise<string[]> {
   await using stack = new AsyncDisposableStack();
-  const { node, sql } = await openNode(stores, stack);
+  const { node, sql } = await openNode(stores, stack, awayMs);
   const { seed, kb, rounds: count, profile } = options;
-  process.stderr.write(`seed ${seed}\n`);
   const measure = async (form: Form, rooms: number): Promise<Measured> =>
     (await node.ask("measured", { kind: "measure", form, rooms, ms: options["window-ms"] })).measured;
 
   const results = new Map<number, Round[]>();
+  const lines: string[] = [];
   let bytes = 0;
   for (const rooms of ROOMS) {
     await node.ask("opened", { kind: "open", rooms, kb, seed });
@@ -170,25 +191,35 @@ async function run(options: Options): Promise<string> {
       process.stderr.write(`  ${rooms} rooms, round ${index + 1}: ${shown.join(", ")}\n`);
     }
     results.set(rooms, rounds);
-  }
-  const lines: string[] = [];
-  if (profile !== undefined) {
+    if (profile === undefined || rooms === 10) continue;
     await node.ask("done", { kind: "profile", path: undefined });
-    await measure("commit", ROOMS.at(-1) ?? 1);
-    lines.push("", ...(await node.ask("profiled", { kind: "profile", path: profile })).lines);
+    await measure("commit", rooms);
+    const path = `${profile}.${rooms}-rooms-${awayMs}-ms.cpuprofile`;
+    lines.push("", path, ...(await node.ask("profiled", { kind: "profile", path })).lines);
   }
   // Of a cluster it asks for nothing but what Postgres says.
   const cluster = { sql: async (text: string) => (await sql.query(text)).rows } as unknown as TestCluster;
   return [
-    `commits of rooms of ${kb} KB with one INSERT each, ${count} rounds of windows of ${options["window-ms"]} ms, seed ${seed}`,
-    ...(await describeSurroundings(cluster, load)),
-    `a plain transaction inserts one row of ${bytes} bytes: what a commit stores of the room, and its row`,
+    ...(awayMs === 0 ? await describeSurroundings(cluster, load) : []),
     "",
+    awayMs === 0 ? "Postgres beside the node" : `Postgres ${awayMs} ms further away`,
+    `a plain transaction inserts one row of ${bytes} bytes: what a commit stores of the room, and its row`,
     ...table(results),
     ...lines,
-    "",
     "aims",
     ...aims(results),
+  ];
+}
+
+async function run(options: Options): Promise<string> {
+  const load = othersLoad();
+  await using stores = await startStores();
+  const { seed, kb, rounds } = options;
+  process.stderr.write(`seed ${seed}\n`);
+  return [
+    `commits of rooms of ${kb} KB with one INSERT each, ${rounds} rounds of windows of ${options["window-ms"]} ms, seed ${seed}`,
+    ...(await runScene(options, stores, 0, load)),
+    ...(await runScene(options, stores, options["away-ms"], load)),
   ].join("\n");
 }
 

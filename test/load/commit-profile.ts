@@ -32,6 +32,7 @@ function summarize({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): 
   for (const [index, id] of samples.entries()) {
     const us = timeDeltas[index] ?? 0;
     const { functionName, url } = (byId.get(id) as Profiler.ProfileNode).callFrame; // the profile's own
+    if (url.includes("inspector")) continue; // the profiler's own
     totalUs += us;
     const place = url === "" ? "native" : url.split("/").slice(-2).join("/");
     add(functions, `${functionName === "" ? "(anonymous)" : functionName} ${place}`, us);
