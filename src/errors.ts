@@ -14,6 +14,11 @@ export const ERRORS = {
   GAME_CHANGED: { close: 4002, http: 409, text: "the game was updated; load the page again" },
   INTERNAL: { close: 4010, http: 500, text: "something went wrong here; try again" },
   LEASE_LOST: { close: 4010, http: 503, text: "this node may not speak for the room right now" },
+  NO_CLUSTER: {
+    close: 4002,
+    http: 500,
+    text: "this room does not run in a Ringside cluster, which commits need",
+  },
   NODE_NOT_READY: { close: 4010, http: 503, text: "this node is not ready yet; try again" },
   NOT_ALLOWED: { close: 4002, http: 403, text: "not allowed" },
   NOT_FOUND: { close: 4002, http: 404, text: "there is nothing here" },

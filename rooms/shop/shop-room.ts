@@ -26,7 +26,7 @@ export class ShopRoom extends Room<{ state: ShopState }> {
   override maxClients = 20;
   override maxMessagesPerSecond = 40;
 
-  override messages: Record<"buy" | "gift", (client: Client, message: unknown) => Promise<Receipt>> = {
+  override messages = {
     buy: command(this, parseOrder, (client, order, tx) => this.#buy(client, order, tx), { by: playerOf }),
     gift: command(this, parseGift, (client, gift, tx) => this.#gift(client, gift, tx), { by: playerOf }),
   };

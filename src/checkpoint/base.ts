@@ -3,7 +3,7 @@
 // A whole one is written when there is no base yet, and again every `historyEveryMs`; these stay as the room's history.
 // What comes between stands on the newest of them, unless so much of the room has changed that this does not pay.
 
-import { sealOnBase, sealWhole } from "./frame.ts";
+import { COMPRESS_FROM_BYTES, sealOnBase, sealWhole } from "./frame.ts";
 
 /** A whole checkpoint that Postgres has. */
 export interface Base {
@@ -12,7 +12,7 @@ export interface Base {
   readonly madeAtMs: number;
   /** How many bytes it takes when it is stored. */
   readonly storedBytes: number;
-  /** What others may stand on; undefined where that does not pay, or where memory for it is short. */
+  /** What others may stand on; undefined where that does not pay (see `worthStandingOn`), or where memory is short. */
   body: Buffer | undefined;
 }
 
@@ -25,6 +25,11 @@ export interface Sealed {
 
 /** One that saves less than this part of a whole one is not worth reading two rows for. */
 const PAYS_BELOW = 0.5;
+
+/** A body that others may stand on; a small room is written whole for less than it costs to find what differs. */
+export function worthStandingOn(body: Buffer): Buffer | undefined {
+  return body.length >= COMPRESS_FROM_BYTES ? body : undefined;
+}
 
 /** Seals a room's body for storage, on its base if that pays. */
 export function sealBody(

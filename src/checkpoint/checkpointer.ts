@@ -10,7 +10,7 @@ import type { EventBus } from "../events.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { repeat } from "../runtime/repeat.ts";
-import { sealBody, type Base } from "./base.ts";
+import { sealBody, worthStandingOn, type Base } from "./base.ts";
 import { serializeSnapshot, type Snapshot } from "./snapshot.ts";
 import type { Checkpoint, CheckpointStore } from "./store.ts";
 
@@ -192,7 +192,9 @@ export class Checkpointer<Room extends Saveable> {
     const { classVersion } = snapshot;
     const checkpoint = { roomId, epoch, seq, ...sealed, bodyBytes: body.length, players, classVersion };
     const storedBytes = sealed.bytes.length;
-    const base = sealed.isKept ? { seq, madeAtMs: nowMs, storedBytes, body } : undefined;
+    const base = sealed.isKept
+      ? { seq, madeAtMs: nowMs, storedBytes, body: worthStandingOn(body) }
+      : undefined;
     return { activation, checkpoint, unsavedSinceMs, base };
   }
 

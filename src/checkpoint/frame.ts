@@ -30,8 +30,10 @@ const FAST = { [constants.ZSTD_c_compressionLevel]: 1 };
  */
 const THOROUGH = { [constants.ZSTD_c_compressionLevel]: 3 };
 const THOROUGH_FROM_BYTES = 64 * 1024;
-/** Below this, compressing by itself gains nothing worth its fixed cost of some 30 us. */
-const COMPRESS_FROM_BYTES = 512;
+/**
+ * Below this, compressing gains nothing worth its fixed cost of some 30 us: Postgres keeps rows of up to 2 KB in one piece.
+ */
+export const COMPRESS_FROM_BYTES = 2_048;
 
 export interface Body {
   /** The format of the body: that of the frame it came in. */

@@ -5,9 +5,12 @@ import type { Room } from "@colyseus/core";
 import type { SavedAnswer } from "../checkpoint/snapshot.ts";
 
 /** How long an answer is kept, in ms of the room's own clock; the SDK tries to come back for 56 s. */
-export const ANSWER_KEPT_MS = 5 * 60_000;
-/** Answers that a room keeps at most; past that those of whoever has the most go first. */
-export const ANSWERS_MAX = 1_000;
+export const ANSWER_KEPT_MS = 2 * 60_000;
+/**
+ * Answers that a room keeps at most; past that those of whoever has the most go first. They are part of every checkpoint:
+ * some 100 bytes each, and 3 us of each commit.
+ */
+export const ANSWERS_MAX = 500;
 
 export class Answers {
   /** In the order they were given. */

@@ -39,22 +39,24 @@ export interface CommandOptions {
  * };
  */
 export function command<Payload, Reply>(
-  room: Room,
+  room: Pick<Room, "roomId" | "clock">,
   parse: (payload: unknown) => Payload,
   handler: (client: Client, payload: Payload, tx: CommitTx) => Reply | Promise<Reply>,
   { by = (client) => client.sessionId }: CommandOptions = {},
 ): (client: Client, message: unknown) => Promise<Reply> {
+  // A whole Room as the type above would be one whose `messages` have a type already: the compiler's circle, not ours.
+  const whole = room as Room;
   return async (client, message) => {
     const key = answerKey(whose(by(client)), keyOf(message));
     const payload = parse(message);
-    const answers = answersOf(room);
+    const answers = answersOf(whole);
     // A fresh key for each command: the answer under it is this handler's.
     const answered = answers.get(key);
     if (answered !== undefined) return answered.reply as Reply;
     const underWay = answers.underWay.get(key);
     if (underWay !== undefined) return underWay as Promise<Reply>;
 
-    const carriedOut = commit(room, (tx): Reply | Promise<Reply> => {
+    const carriedOut = commit(whole, (tx): Reply | Promise<Reply> => {
       // One whose outcome was in doubt may have turned out well while this one waited for its turn.
       const meanwhile = answers.get(key);
       if (meanwhile !== undefined) return meanwhile.reply as Reply;

@@ -12,6 +12,8 @@ export interface CommitsOfRoom {
   onUnheard(): void;
 }
 
+const NOT_YET = "or its onCreate has not ended yet";
+
 const byRoom = new WeakMap<Room, CommitsOfRoom>();
 
 /** From now on the room's commits go to this node's. */
@@ -37,7 +39,7 @@ export function attachCommits(room: Room, commits: CommitsOfRoom): void {
  * });
  *
  * @returns what the callback gave
- * @throws what the callback throws; RingsideError with `code`: COMMIT_REFUSED (Postgres or `expect` said no), STALE_EPOCH,
+ * @throws what the callback throws; RingsideError with `code`: NO_CLUSTER on a plain Colyseus server, COMMIT_REFUSED (Postgres or `expect` said no), STALE_EPOCH,
  *   LEASE_LOST, ROOM_MOVING, ROOM_TOO_LARGE, POSTGRES_UNREACHABLE, TOO_MANY: nothing was written.
  *   COMMIT_UNKNOWN after `COMMIT_MS`: the connection broke in the middle of it; the outcome is found out as soon as Postgres
  *   answers, and `tx.undo` or `tx.after` called then (neither, if the room is another node's by then). Until that, neither
@@ -46,8 +48,11 @@ export function attachCommits(room: Room, commits: CommitsOfRoom): void {
 export function commit<Result>(room: Room, work: CommitWork<Result>): Promise<Result> {
   const commits = byRoom.get(room);
   if (commits === undefined) {
-    const why = "this room does not run in a Ringside cluster, or onCreate has not ended yet";
-    return Promise.reject(new RingsideError("COMMIT_REFUSED", { why }));
+    const refused = Promise.reject(
+      new RingsideError("NO_CLUSTER", { roomName: room.roomName, hint: NOT_YET }),
+    );
+    refused.catch(() => {}); // one that nobody awaits must not end a plain Colyseus server
+    return refused;
   }
   const promise = Heard.around(commits.commit(work));
   const looked = (): void => {

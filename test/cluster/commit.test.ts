@@ -266,7 +266,7 @@ test("[ROOM2] the same class on a plain Colyseus server: its commands are refuse
     const address = transport.server?.address();
     const port = typeof address === "object" ? address?.port : undefined;
     const player = await Player.create(new Client(`ws://127.0.0.1:${port}`), "commits");
-    await expect(player.ask("enter", { key: "plain" })).rejects.toMatchObject({ code: "COMMIT_REFUSED" });
+    await expect(player.ask("enter", { key: "plain" })).rejects.toMatchObject({ code: "NO_CLUSTER" });
     player.send("later", { key: "later", from: "tick" });
     const [went] = await until("the room knows why", async () => {
       const all = await player.ask<Went[]>("went");

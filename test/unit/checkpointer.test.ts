@@ -207,14 +207,15 @@ test("[CKP4] nothing stands on a checkpoint that Postgres may not have", async (
   const room = new FakeRoom("a");
   const rig = setUp([room]);
   rig.checkpointer.start();
-  room.change(1, 0);
+  const bulk = noise(5_000, 1);
+  room.change({ bulk, turn: 1 }, 0);
   await pass(rig.clock, 1_200);
   rig.sent[0]?.answer(new Error("connection lost"));
   await pass(rig.clock, 1_200);
   expect(rig.sent[1]?.baseSeqs).toEqual([undefined]);
   rig.sent[1]?.answer(["a"]);
   await pass(rig.clock, 100);
-  expect((await saveOf(room, 2, rig)).baseSeqs).toEqual([2]);
+  expect((await saveOf(room, { bulk, turn: 2 }, rig)).baseSeqs).toEqual([2]);
   await rig.checkpointer.stop();
 });
 
@@ -229,6 +230,17 @@ test("[CKP4] where all of a room has changed its checkpoints are whole, and only
   expect((await saveOf(room, noise(5_000, 6), rig)).baseSeqs, "not tried again before the next one").toEqual([
     undefined,
   ]);
+  await rig.checkpointer.stop();
+});
+
+test("[CKP4] a small room is saved whole, uncompressed, and costs no memory for it", async () => {
+  const room = new FakeRoom("a");
+  const rig = setUp([room]);
+  rig.checkpointer.start();
+  const sent = [await saveOf(room, 1, rig), await saveOf(room, 2, rig)];
+  expect(sent.flatMap(({ baseSeqs }) => baseSeqs)).toEqual([undefined, undefined]);
+  expect(sent.flatMap(({ kept }) => kept)).toEqual([true, false]);
+  expect(room.base?.body).toBeUndefined();
   await rig.checkpointer.stop();
 });
 
