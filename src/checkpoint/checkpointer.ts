@@ -74,21 +74,22 @@ export interface Taken<Room extends Saveable> {
 export class Checkpointer<Room extends Saveable> {
   readonly #parts: CheckpointerParts<Room>;
   readonly #stopping = new AbortController();
+  readonly #passEveryMs: number;
   #loop: Promise<void> | undefined;
   /** The bodies that are held for others to stand on, as of the last pass and what has come since. */
   #basesBytes = 0;
 
   constructor(parts: CheckpointerParts<Room>) {
     this.#parts = parts;
+    this.#passEveryMs = Math.max(10, Math.min(100, parts.config.checkpointMs / 10));
   }
 
   start(): void {
-    const { clock, config } = this.#parts;
-    const everyMs = Math.max(10, Math.min(100, config.checkpointMs / 10));
+    const { clock } = this.#parts;
     // A pass reports its own failures; what arrives here is a bug, and bugs are not swallowed.
     this.#loop = repeat(
       clock,
-      everyMs,
+      this.#passEveryMs,
       this.#stopping.signal,
       () => this.#pass(),
       (error) => {
@@ -132,7 +133,8 @@ export class Checkpointer<Room extends Saveable> {
     for (const activation of this.#parts.activations()) {
       basesBytes += activation.base?.body?.length ?? 0;
       // Most rooms are neither due nor to be looked at, and most passes find that out for most of them.
-      if (!isToBeSeen(activation, nowMs)) continue;
+      // What falls due before the next pass is taken in this one: a room is saved a little early, and never late.
+      if (!isToBeSeen(activation, nowMs + this.#passEveryMs)) continue;
       const taken = this.#takeIfChanged(activation, nowMs);
       nowMs = clock.monotonicMs();
       if (nowMs > sliceEndsMs) {
@@ -155,17 +157,18 @@ export class Checkpointer<Room extends Saveable> {
 
   #takeIfChanged(activation: Room, nowMs: number): Taken<Room> | undefined {
     const { config, events } = this.#parts;
+    const dueAfter = (dueMs: number): number =>
+      nextDue(Math.max(nowMs, dueMs), config.checkpointMs, activation.turn);
     try {
       if (activation.unsavedSinceMs === undefined) {
-        activation.nextLookMs = nextDue(nowMs, config.checkpointMs, activation.turn);
+        activation.nextLookMs = dueAfter(activation.nextLookMs);
         activation.findChanges(nowMs);
         if (activation.unsavedSinceMs === undefined) return undefined;
       }
-      activation.nextDueMs = nextDue(nowMs, config.checkpointMs, activation.turn);
+      activation.nextDueMs = dueAfter(activation.nextDueMs);
       return this.take(activation);
     } catch (error) {
-      // Too large, or the author's onCacheRoom threw. The last checkpoint stands, and the room is tried again.
-      activation.nextDueMs = nextDue(nowMs, config.checkpointMs, activation.turn);
+      // Too large, or the author's onCacheRoom threw. The last checkpoint stands; the room is tried again in its next turn.
       const { roomId, epoch } = activation;
       events.emit("room:threw", { roomId, epoch, where: "checkpoint", error: messageOf(error), times: 1 });
       return undefined;
