@@ -23,6 +23,7 @@ import { Relay } from "./gateway/relay.ts";
 import { Router } from "./gateway/route.ts";
 import type { Incarnation, RoomId } from "./ids.ts";
 import { Heartbeat } from "./membership/heartbeat.ts";
+import { PeerHttp } from "./membership/peer-http.ts";
 import { PeerLinks } from "./membership/peer-links.ts";
 import { departed } from "./membership/view.ts";
 import { Watcher } from "./membership/watcher.ts";
@@ -87,14 +88,16 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const statements = readStatements();
     const pool = openPool(config, config.postgresConnectionsMax, "rooms");
     closing.push(() => pool.end());
-    const leasePool = openPool(config, 1, "lease");
+    // A renewal that hangs must leave time to try again before the lease is over.
+    const renewalMs = Math.min(config.storeMs, Math.floor(config.leaseMs / 2));
+    const leasePool = openPool({ ...config, storeMs: renewalMs }, 1, "lease");
     closing.push(() => leasePool.end());
     const database = new Database(pool, statements);
     const leaseDatabase = new Database(leasePool, statements);
     const redis = await connectRedis(config, clock, events);
     closing.push(() => redis.disconnect());
 
-    // ---- membership and ownership ----
+    // ---- ownership ----
     const lease = new Lease(clock, config.leaseMs, config.leaseMarginMs);
     const directory = new Directory(database, incarnation, kindsOf(game.rooms));
     let ring = new Ring({ version: 0, members: [] });
@@ -174,6 +177,41 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       activate,
     });
 
+    // ---- membership ----
+    const network = new PeerHttp(config);
+    const peers = new PeerLinks({
+      config,
+      clock,
+      events,
+      database,
+      incarnation,
+      network,
+      onMarked: () => heartbeat.hurry(),
+    });
+    const heartbeat = new Heartbeat({
+      config,
+      clock,
+      events,
+      database: leaseDatabase,
+      lease,
+      incarnation,
+      network,
+      onView: (view, before) => {
+        ring = new Ring(view);
+        relay.follow(view);
+        peers.follow(view);
+        router.viewChanged();
+        if (departed(before, view).length > 0 || before.version === 0) recovery.hurry();
+      },
+      onResumed: () => host.resume(),
+      roomCount: () => host.activations.size,
+      onFenced: (why) => {
+        lease.revoke();
+        events.emit("node:fenced", { incarnation, why });
+        outside.onFenced();
+      },
+    });
+
     /** Waits until some node has the room open, so that a request to it is not sent to nobody. */
     const untilActive = async (roomId: RoomId): Promise<void> => {
       const endsMs = clock.monotonicMs() + ROOM_REQUEST_HOLD_MS;
@@ -199,6 +237,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       clusterKey: config.clusterKey,
       self: incarnation,
       router: () => (state === "starting" ? undefined : router),
+      onLinked: (by) => heartbeat.linkedBy(by),
+      promise: (by, forMs) => heartbeat.promise(by, forMs),
       answers: { [ROOMS_PATH]: ownRooms },
     });
     const report = { config, clock, database, self: incarnation, view: () => heartbeat.view, ownRooms };
@@ -230,37 +270,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     await colyseus.start();
 
     // ---- arrival ----
-    const peers = new PeerLinks({
-      config,
-      clock,
-      events,
-      database,
-      incarnation,
-      onMarked: () => heartbeat.hurry(),
-    });
     closing.push(() => peers.stop());
-    const heartbeat = new Heartbeat({
-      config,
-      clock,
-      events,
-      database: leaseDatabase,
-      lease,
-      incarnation,
-      onView: (view, before) => {
-        ring = new Ring(view);
-        relay.follow(view);
-        peers.follow(view);
-        router.viewChanged();
-        if (departed(before, view).length > 0 || before.version === 0) recovery.hurry();
-      },
-      onResumed: () => host.resume(),
-      roomCount: () => host.activations.size,
-      onFenced: (why) => {
-        lease.revoke();
-        events.emit("node:fenced", { incarnation, why });
-        outside.onFenced();
-      },
-    });
     await database.run("register-node", [
       incarnation,
       config.nodeId,

@@ -8,7 +8,7 @@
 import type { IncomingMessage } from "node:http";
 import net from "node:net";
 import type { Duplex } from "node:stream";
-import { KEY_HEADER } from "../membership/peer-links.ts";
+import { KEY_HEADER } from "../membership/peer-http.ts";
 import type { Member, View } from "../membership/view.ts";
 import { memberOf } from "../membership/view.ts";
 import type { Incarnation } from "../ids.ts";

@@ -6,7 +6,7 @@ import http from "node:http";
 import type { Activation } from "../actor/activation.ts";
 import type { Config } from "../config.ts";
 import type { Incarnation, NodeId } from "../ids.ts";
-import { KEY_HEADER } from "../membership/peer-links.ts";
+import { KEY_HEADER } from "../membership/peer-http.ts";
 import type { Member, View } from "../membership/view.ts";
 import type { Database } from "../postgres/query.ts";
 import type { Clock } from "../runtime/clock.ts";

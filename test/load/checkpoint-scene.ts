@@ -7,7 +7,7 @@
 import { randomBytes } from "node:crypto";
 import { cpus } from "node:os";
 import pg from "pg";
-import { KEY_HEADER } from "../../src/membership/peer-links.ts";
+import { KEY_HEADER } from "../../src/membership/peer-http.ts";
 import { ROOMS_PATH, type OwnRoom } from "../../src/ops/cluster-report.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import type { StoreUrls } from "../kit/stores.ts";
