@@ -27,9 +27,10 @@ import { PeerHttp } from "./membership/peer-http.ts";
 import { PeerLinks } from "./membership/peer-links.ts";
 import { departed } from "./membership/view.ts";
 import { Watcher } from "./membership/watcher.ts";
-import { reportCluster, reportOwnRooms, ROOMS_PATH } from "./ops/cluster-report.ts";
+import { reportCluster } from "./ops/cluster-report.ts";
 import { createManagementServer } from "./ops/management-server.ts";
 import { openMetrics } from "./ops/metrics.ts";
+import { tellOfRooms, WORD_PATH, type NodeWord } from "./ops/node-word.ts";
 import { Directory, newRoomId } from "./ownership/directory.ts";
 import { Lease } from "./ownership/lease.ts";
 import { Ring } from "./placement/ring.ts";
@@ -230,8 +231,14 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
 
     const closedFor = (): ErrorCode | undefined =>
       state === "starting" ? "NODE_NOT_READY" : state === "draining" ? "DRAINING" : undefined;
-    const ownRooms = (): ReturnType<typeof reportOwnRooms> =>
-      reportOwnRooms(host.activations.values(), lease.isHeld, clock.monotonicMs());
+    const startedAt = clock.nowMs();
+    const ownWord = (): NodeWord => ({
+      incarnation,
+      pid: process.pid,
+      startedAt,
+      leaseLeftMs: lease.leftMs,
+      rooms: tellOfRooms(host.activations.values(), lease.isHeld, clock.monotonicMs()),
+    });
     const publicServer = createPublicServer({ transport: colyseus.transport, router, closedFor });
     const internalServer = createInternalServer({
       clusterKey: config.clusterKey,
@@ -239,10 +246,20 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       router: () => (state === "starting" ? undefined : router),
       onLinked: (by) => heartbeat.linkedBy(by),
       promise: (by, forMs) => heartbeat.promise(by, forMs),
-      answers: { [ROOMS_PATH]: ownRooms },
+      answers: { [WORD_PATH]: ownWord },
     });
-    const report = { config, clock, database, self: incarnation, view: () => heartbeat.view, ownRooms };
-    const metrics = openMetrics({ clock, events, lease, rooms: () => host.activations.values(), onError });
+    const report = {
+      ...{ config, database, self: incarnation, ownWord },
+      view: () => heartbeat.view,
+      postgresAwayMs: () => heartbeat.postgresAwayMs,
+    };
+    const metrics = openMetrics({
+      clock,
+      events,
+      lease,
+      rooms: () => host.activations.values(),
+      onError,
+    });
     closing.push(() => metrics.stop());
     const managementServer = createManagementServer({
       metrics,

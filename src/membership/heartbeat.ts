@@ -76,6 +76,12 @@ export class Heartbeat {
     return this.#view;
   }
 
+  /** For how long Postgres has not answered, in ms; undefined while it does. */
+  get postgresAwayMs(): number | undefined {
+    if (this.#lostAtMs === undefined) return undefined;
+    return Math.round(this.#parts.clock.monotonicMs() - (this.#standing.answered?.atMs ?? this.#lostAtMs));
+  }
+
   /** Renews once, then goes on by itself. @throws when Postgres does not answer the first time */
   async start(): Promise<void> {
     await this.#beat();
