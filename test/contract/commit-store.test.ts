@@ -417,6 +417,23 @@ test("[COM1] a transaction that was given up leaves nothing, whatever is still u
   await nothingOf(roomId);
 });
 
+test("[COM1] when a transaction does not begin, nothing of what was sent after it stands", async () => {
+  const [roomId] = (await createRooms(1)) as [RoomId];
+  const begun: string[] = [];
+  // The first word of every transaction comes to Postgres as one that it refuses.
+  commitPool.on("connect", (client) => {
+    const query = client.query.bind(client) as (...all: unknown[]) => unknown;
+    client.query = ((first: unknown, ...rest: unknown[]) => {
+      if (typeof first !== "string" || !first.startsWith("BEGIN")) return query(first, ...rest);
+      begun.push(first);
+      return query("SELECT 1 / 0", ...rest);
+    }) as typeof client.query; // all of its forms go on as they are
+  });
+  expect((await store.commit(unit(roomId))).kind).toBe("refused");
+  expect(begun.length).toBeGreaterThan(0);
+  await nothingOf(roomId);
+});
+
 test("a statement that was prepared for a table as it was before is not refused twice", async () => {
   const roomId = await createRoom();
   await pool.query(`CREATE TABLE public.altered_${LEDGER} (a integer)`);
