@@ -145,8 +145,7 @@ export class Heartbeat {
     if (this.#stopping.signal.aborted) return;
     const first = rows[0];
     if (first?.renewed !== true) {
-      this.#stopping.abort();
-      this.#parts.onFenced("this incarnation was marked down by another node");
+      this.#end("Postgres says so");
       return;
     }
     const atMs = clock.monotonicMs();
@@ -184,15 +183,17 @@ export class Heartbeat {
     for (const deed of deeds) await this.#do(deed);
   }
 
-  async #askPeers(): Promise<void> {
+  /** @param forMs 0 to ask only whether this node still counts */
+  async #askPeers(forMs: number): Promise<void> {
     const { clock, config, incarnation, lease, network } = this.#parts;
     const askedAtMs = clock.monotonicMs();
     // No longer than the lease holds, and so that there is time to ask again.
     const late = new AbortController();
-    const cancel = clock.after(Math.min(config.leaseRenewMs, lease.leftMs), () => late.abort());
+    const waitMs = forMs === 0 ? config.leaseRenewMs : Math.min(config.leaseRenewMs, lease.leftMs);
+    const cancel = clock.after(waitMs, () => late.abort());
     const peers = this.#view.members.filter((member) => member.incarnation !== incarnation);
     const answers = await Promise.all(
-      peers.map((peer) => network.askPromise(peer, incarnation, config.leaseMs, late.signal)),
+      peers.map((peer) => network.askPromise(peer, incarnation, forMs, late.signal)),
     );
     cancel();
     if (this.#stopping.signal.aborted) return;
@@ -213,7 +214,7 @@ export class Heartbeat {
       case "mark-down":
         return this.#markDown(deed.incarnation, deed.notAfterMs);
       case "ask-peers":
-        return this.#askPeers();
+        return this.#askPeers(deed.forMs);
       case "go-on":
         lease.extended(deed.askedAtMs, deed.untilMs);
         this.#wasDenied = false;
@@ -226,6 +227,9 @@ export class Heartbeat {
         if (!this.#wasDenied) events.emit("failsafe:denied", { incarnation, why: deed.why });
         this.#wasDenied = true;
         return;
+      case "end":
+        this.#end(deed.why);
+        return;
       case "answer":
         return; // to whom has asked: see `promise`
       default:
@@ -237,6 +241,12 @@ export class Heartbeat {
     // If Postgres did not agree, the next beat is soon enough to ask again.
     if (await markDown(this.#parts, incarnation, "lapsed", notAfterMs)) this.hurry();
     else this.#decide({ name: "mark-declined", incarnation });
+  }
+
+  #end(why: string): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
+    this.#parts.onFenced(`this incarnation was marked down by another node: ${why}`);
   }
 
   #endFailsafe(nowMs: number): void {

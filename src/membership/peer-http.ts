@@ -133,7 +133,7 @@ function parseAnswer(text: string): PromiseAnswer {
   try {
     const answer: unknown = JSON.parse(text);
     if (typeof answer !== "object" || answer === null || !("kind" in answer)) return { kind: "silent" };
-    if (answer.kind === "promised") return { kind: "promised" };
+    if (answer.kind === "promised" || answer.kind === "down") return { kind: answer.kind };
     const why = "why" in answer ? String(answer.why) : "a peer refused";
     return answer.kind === "refused" ? { kind: "refused", why } : { kind: "silent" };
   } catch {

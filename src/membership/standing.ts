@@ -3,7 +3,8 @@
 // Postgres silent for everyone is not a partition of one. A node that cannot renew its lease asks every node in its view. If
 // each of them cannot reach Postgres either, and promises not to call it silent for one more lease, it goes on (OWN7): nobody
 // is left who could take its rooms meanwhile. If one of them reaches Postgres, or says nothing, it stops when its lease ends,
-// and only Postgres can give it that back.
+// and only Postgres can give it that back. From then on it asks whether it still counts: a node that is cut off from Postgres
+// alone would otherwise keep its players in rooms that have gone on elsewhere.
 //
 // Pure: a fact comes in, with its time, and what is to be done goes out. Who brings the facts and does the deeds is
 // heartbeat.ts.
@@ -44,6 +45,10 @@ export interface Standing {
   readonly marking: ReadonlyMap<Incarnation, number>;
   /** The nodes that have this one in their view, since when: they will ask it for its promise. */
   readonly knownBy: ReadonlyMap<Incarnation, number>;
+  /** The others, as of the newest answer of Postgres. */
+  readonly others: ReadonlySet<Incarnation>;
+  /** The last of those that were among them, and are not any more. */
+  readonly down: ReadonlySet<Incarnation>;
 }
 
 export const NEWCOMER: Standing = {
@@ -54,7 +59,12 @@ export const NEWCOMER: Standing = {
   promised: new Map(),
   marking: new Map(),
   knownBy: new Map(),
+  others: new Set(),
+  down: new Set(),
 };
+
+/** How many are remembered that do not count any more. Who was cut off for longer learns it from Postgres. */
+const DOWN_MAX = 1_000;
 
 export type Fact =
   | { readonly name: "beat-sent"; readonly atMs: number }
@@ -94,11 +104,14 @@ export type Deed =
   /** Mark it down in Postgres, unless Postgres's clock is past `notAfterMs` by then. */
   | { readonly name: "mark-down"; readonly incarnation: Incarnation; readonly notAfterMs: number }
   | { readonly name: "answer"; readonly answer: PromiseAnswer }
-  | { readonly name: "ask-peers" }
+  /** Ask all others in the view for a promise; for 0 ms, only whether this node still counts. */
+  | { readonly name: "ask-peers"; readonly forMs: number }
   /** Go on as if Postgres had renewed the lease then, but not past `untilMs`. */
   | { readonly name: "go-on"; readonly askedAtMs: number; readonly untilMs: number }
   /** This node may not go on without Postgres. */
-  | { readonly name: "give-up"; readonly why: string };
+  | { readonly name: "give-up"; readonly why: string }
+  /** This node has been marked down. */
+  | { readonly name: "end"; readonly why: string };
 
 export interface Step {
   readonly standing: Standing;
@@ -120,7 +133,7 @@ export function step(standing: Standing, fact: Fact, rules: Rules): Step {
     case "promise-asked":
       return askedForPromise(standing, fact, rules);
     case "looked":
-      return { standing, deeds: mustAsk(standing, fact, rules) ? [{ name: "ask-peers" }] : [] };
+      return { standing, deeds: looked(standing, fact, rules) };
     case "peers-answered":
       return { standing, deeds: heardPeers(standing, fact, rules) };
     default:
@@ -143,6 +156,8 @@ function answered(before: Standing, fact: Fact & { name: "beat-answered" }, rule
     marking: new Map([...before.marking].filter(([, untilMs]) => untilMs > atMs)),
     // Who has linked since this was asked may be too new for this answer.
     knownBy: new Map([...before.knownBy].filter(([who, sinceMs]) => named.has(who) || sinceMs >= askedAtMs)),
+    others: named,
+    down: downSince(before, named),
   };
   const silent = rows.filter((row) => mayMark(standing, row, atMs, rules));
   if (silent.length === 0) return only(standing);
@@ -157,6 +172,12 @@ function answered(before: Standing, fact: Fact & { name: "beat-answered" }, rule
       notAfterMs: clockMs + rules.leaseMs,
     })),
   };
+}
+
+/** A row that is not down never goes but by being marked down; and on a standby that was promoted, it may never have been. */
+function downSince({ down, others }: Standing, named: ReadonlySet<Incarnation>): ReadonlySet<Incarnation> {
+  const gone = [...others].filter((incarnation) => !named.has(incarnation));
+  return gone.length === 0 ? down : new Set([...down, ...gone].slice(-DOWN_MAX));
 }
 
 /** Whether Postgres's clock was set since its last answer, or is another server's: it went on by more or less than ours did. */
@@ -180,6 +201,7 @@ function mayMark(standing: Standing, row: LeaseRow, nowMs: number, rules: Rules)
 
 function askedForPromise(before: Standing, fact: Fact & { name: "promise-asked" }, rules: Rules): Step {
   const { by, forMs, atMs } = fact;
+  if (before.down.has(by)) return { standing: before, deeds: [answerWith({ kind: "down" })] };
   const refuse = (why: string): Step => ({ standing: before, deeds: [answerWith({ kind: "refused", why })] });
   if (!(forMs > 0 && forMs <= PROMISE_MS_MAX)) return refuse("no promise is given for so long");
   if ((before.marking.get(by) ?? 0) > atMs) return refuse("a peer may have marked this node down already");
@@ -195,12 +217,13 @@ function askedForPromise(before: Standing, fact: Fact & { name: "promise-asked" 
 /** The longest lease that can be set. */
 const PROMISE_MS_MAX = 60_000;
 
-function mustAsk(standing: Standing, fact: Fact & { name: "looked" }, rules: Rules): boolean {
+function looked(standing: Standing, fact: Fact & { name: "looked" }, rules: Rules): readonly Deed[] {
   const { answered: last } = standing;
-  if (rules.failsafeMs <= rules.leaseMs || last === undefined) return false;
-  if (fact.leaseLeftMs === 0 || fact.atMs - last.askedAtMs >= rules.failsafeMs) return false;
+  if (last === undefined || !isCutOff(standing, fact.atMs, rules)) return [];
+  if (fact.leaseLeftMs === 0) return [{ name: "ask-peers", forMs: 0 }];
+  if (rules.failsafeMs <= rules.leaseMs || fact.atMs - last.askedAtMs >= rules.failsafeMs) return [];
   // Early enough to ask again if an answer is lost or a peer has not noticed yet, late enough to leave a blink alone.
-  return isCutOff(standing, fact.atMs, rules) && fact.leaseLeftMs < rules.leaseMs / 2;
+  return fact.leaseLeftMs < rules.leaseMs / 2 ? [{ name: "ask-peers", forMs: rules.leaseMs }] : [];
 }
 
 /** Whether this node has reason to say that it cannot reach Postgres. */
@@ -214,6 +237,8 @@ function heardPeers(
   fact: Fact & { name: "peers-answered" },
   rules: Rules,
 ): readonly Deed[] {
+  if (fact.answers.some(({ kind }) => kind === "down"))
+    return [{ name: "end", why: "a peer has it from Postgres" }];
   // Postgres has answered meanwhile, perhaps with a view in which there is somebody who was not asked.
   if (last === undefined || last.atMs >= fact.askedAtMs) return [];
   // After a lapse somebody may have marked this node down, and died since: nobody left would know.
@@ -222,7 +247,8 @@ function heardPeers(
   for (const answer of fact.answers) {
     // Who is gone will mark nobody down, and kept its promises while it lived.
     if (answer.kind === "promised" || answer.kind === "gone") continue;
-    return [{ name: "give-up", why: answer.kind === "silent" ? "a peer did not answer" : answer.why }];
+    const why = answer.kind === "refused" ? answer.why : "a peer did not answer";
+    return [{ name: "give-up", why }];
   }
   return [{ name: "go-on", askedAtMs: fact.askedAtMs, untilMs: last.askedAtMs + rules.failsafeMs }];
 }

@@ -136,20 +136,51 @@ test("[OWN7] a shorter promise does not shorten one that was given", () => {
   expect(standing.promised.get(PEER)).toBe(7_600);
 });
 
-test.each<[string, Standing, number, number, boolean]>([
-  ["cut off, with less than half a lease left", after(settled, missed).standing, 5_600, 1_499, true],
-  ["not with more", after(settled, missed).standing, 5_000, 1_500, false],
-  ["not when it is over", after(settled, missed).standing, 9_000, 0, false],
-  ["not when Postgres answers", settled, 4_300, 1_000, false],
-  ["not past the longest it may go on", after(settled, missed).standing, 63_990, 1_000, false],
-  ["not before Postgres has ever answered", NEWCOMER, 100, 1_000, false],
-])("[OWN7] peers are asked by who is %s", (_what, standing, atMs, leaseLeftMs, asks) => {
+const cutOff = after(settled, missed).standing;
+
+test.each<[string, Standing, number, number, number | undefined]>([
+  ["cut off, with less than half a lease left", cutOff, 5_600, 1_499, 3_000],
+  ["not with more", cutOff, 5_000, 1_500, undefined],
+  ["cut off after it was over: only whether it still counts", cutOff, 9_000, 0, 0],
+  ["not when Postgres answers", settled, 4_300, 1_000, undefined],
+  ["not past the longest it may go on", cutOff, 63_990, 1_000, undefined],
+  ["not before Postgres has ever answered", NEWCOMER, 100, 1_000, undefined],
+])("[OWN7] peers are asked by who is %s", (_what, standing, atMs, leaseLeftMs, forMs) => {
   const { deeds } = after(standing, { name: "looked", atMs, leaseLeftMs });
-  expect(deeds).toEqual(asks ? [{ name: "ask-peers" }] : []);
+  expect(deeds).toEqual(forMs === undefined ? [] : [{ name: "ask-peers", forMs }]);
+});
+
+test("[OWN3] who was marked down is told so by whoever knows it, whether or not that reaches Postgres", () => {
+  const without: Fact = { ...(beat(4_500) as Fact & { name: "beat-answered" }), rows: [] };
+  const peer = after(settled, without).standing;
+  const down = [{ name: "answer", answer: { kind: "down" } }];
+  expect(after(peer, asked(4_600, 0)).deeds).toEqual(down);
+  expect(after(peer, missed, asked(4_600)).deeds).toEqual(down);
+  // One that Postgres has never told of is not down: it may be new.
+  const newer = { ...asked(4_600), by: "newer" as Incarnation } as Fact;
+  expect(after(peer, newer).deeds).toEqual([
+    { name: "answer", answer: expect.objectContaining({ kind: "refused" }) as unknown },
+  ]);
+});
+
+test("[OWN3] who is told that it is down ends, whatever the others say", () => {
+  const answers: PromiseAnswer[] = [{ kind: "promised" }, { kind: "down" }, { kind: "silent" }];
+  const { deeds } = after(cutOff, { name: "peers-answered", askedAtMs: 9_000, leaseLeftMs: 0, answers });
+  expect(deeds.map(({ name }) => name)).toEqual(["end"]);
+});
+
+test("what is remembered of nodes that are down is bounded", () => {
+  let standing = settled;
+  for (let count = 0; count < 1_200; count++) {
+    const rows = [{ incarnation: `n${count}` as Incarnation, leaseLeftMs: 1_000 }];
+    const atMs = 5_000 + count;
+    standing = after(standing, { ...(beat(atMs) as Fact & { name: "beat-answered" }), rows }).standing;
+  }
+  expect(standing.down.size).toBe(1_000);
+  expect(standing.down.has("n1198" as Incarnation)).toBe(true);
 });
 
 test("[OWN7] FAILSAFE_MS=0 asks nobody", () => {
-  const cutOff = after(settled, missed).standing;
   const fact: Fact = { name: "looked", atMs: 5_600, leaseLeftMs: 1_000 };
   expect(step(cutOff, fact, { ...RULES, failsafeMs: 0 }).deeds).toEqual([]);
 });
@@ -160,7 +191,7 @@ test.each<[string, readonly PromiseAnswer["kind"][], number, Deed["name"] | unde
   ["there is nobody else", [], 900, "go-on"],
   ["one has refused", ["promised", "refused"], 900, "give-up"],
   ["one is silent", ["silent", "promised"], 900, "give-up"],
-  ["the lease is over", ["promised"], 0, "give-up"],
+  ["the lease is over", ["promised"], 0, undefined],
 ])("[OWN7] when %s: %s", (_what, kinds, leaseLeftMs, deed) => {
   const answers = kinds.map((kind): PromiseAnswer => (kind === "refused" ? { kind, why: "so" } : { kind }));
   const { deeds } = after(settled, missed, {
@@ -169,7 +200,7 @@ test.each<[string, readonly PromiseAnswer["kind"][], number, Deed["name"] | unde
     leaseLeftMs,
     answers,
   });
-  expect(deeds.map(({ name }) => name)).toEqual([deed]);
+  expect(deeds.map(({ name }) => name)).toEqual(deed === undefined ? [] : [deed]);
 });
 
 test("[OWN7] what peers promised does not count when Postgres answered since they were asked", () => {
