@@ -242,8 +242,7 @@ function heardPeers(
   // Postgres has answered meanwhile, perhaps with a view in which there is somebody who was not asked.
   if (last === undefined || last.atMs >= fact.askedAtMs) return [];
   // After a lapse somebody may have marked this node down, and died since: nobody left would know.
-  if (fact.leaseLeftMs === 0)
-    return [{ name: "give-up", why: "the lease was over before all peers had answered" }];
+  if (fact.leaseLeftMs === 0) return [];
   for (const answer of fact.answers) {
     // Who is gone will mark nobody down, and kept its promises while it lived.
     if (answer.kind === "promised" || answer.kind === "gone") continue;
