@@ -225,16 +225,13 @@ test.each([
     });
     const player = await cluster.place({ room: "commits" });
     expect(await player.ask("enter", { key: "before" })).toBe(1);
-    const lapsed = cluster.events.next("lease:lapsed");
+    const everywhere = (event: "failsafe:entered" | "failsafe:left"): Promise<unknown> =>
+      Promise.all(
+        cluster.nodes.map(({ nodeId }) => cluster.events.next(event, (_facts, from) => from === nodeId)),
+      );
+    const goesOn = everywhere("failsafe:entered");
     await postgres[takeAway]();
-    // Said before the lease is over: later the room stands still, and begins nothing.
     for (const from of ["timer", "tick"]) player.send("later", { key: `away ${from}`, from });
-    await lapsed;
-    const regained = cluster.nodes.map((node) =>
-      cluster.events.next("lease:regained", (_facts, nodeId) => nodeId === node.nodeId),
-    );
-    await postgres[bringBack]();
-    await Promise.all(regained);
     const went = await until("both have ended", async () => {
       const all = await player.ask<Went[]>("went");
       return all.length === 2 && all;
@@ -243,6 +240,10 @@ test.each([
       expect(["POSTGRES_UNREACHABLE", "COMMIT_UNKNOWN"]).toContain(as);
       expect(tookMs).toBeLessThan(1_000 + 500); // the timer's own lateness on a busy machine
     }
+    await goesOn;
+    const regained = everywhere("failsafe:left");
+    await postgres[bringBack]();
+    await regained;
     const done = 1 + (await keysOf(cluster)).length;
     expect(await enter(player, "after")).toBe(done);
     await until("state and table agree", async () => {
