@@ -362,7 +362,7 @@ test("[CKP4] a checkpoint whose base is gone leaves in place what was saved whol
   room.base = undefined; // as after a promotion
   rig.checkpointer.settle(take(3), true);
   rig.checkpointer.putBack(older, { isBaseGone: true });
-  expect([older.checkpoint.baseSeq, room.base?.seq, take(4).checkpoint.baseSeq]).toEqual([1, 3, 3]);
+  expect([older.checkpoint.baseSeq, take(4).checkpoint.baseSeq]).toEqual([1, 3]);
 });
 
 test("[CKP6] a room that is overdue between its commits is not tried again before its next turn when that fails", async () => {
