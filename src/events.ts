@@ -70,7 +70,16 @@ export interface Events {
   };
   "seat:taken": { roomId: RoomId; sessionId: SessionId };
   "seat:reclaimed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId; afterMs: number };
+  /** A player whose room went to another owner has their seat there, their connection never having ended. Told at their gateway. */
+  "seat:relinked": { roomId: RoomId; epoch: Epoch; sessionId: SessionId; awayMs: number };
   "seat:lapsed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId };
+  /** A gateway's link to an owner: `players` had their place on it when it ended. */
+  "link:opened": { toNodeId: NodeId; incarnation: Incarnation };
+  "link:lost": { toNodeId: NodeId; why: string; players: number };
+  /** An owner could not be called, or does not understand us. Told once until it changes. */
+  "link:refused": { toNodeId: NodeId; why: string };
+  /** A player who read too slowly was cut off, to come back for the full state. */
+  "player:cut-off": { roomId: RoomId; sessionId: SessionId; why: string };
   /** `bytes`: as they were stored. */
   "checkpoint:saved": { rooms: number; bytes: number; saveMs: number };
   /** A room is larger than half of what may be saved. Told once, and again when it has been smaller meanwhile. */

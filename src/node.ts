@@ -17,11 +17,11 @@ import { Colyseus, type GameOptions } from "./colyseus/server.ts";
 import type { Config } from "./config.ts";
 import { messageOf, RingsideError, type ErrorCode } from "./errors.ts";
 import type { EventBus } from "./events.ts";
+import { GatewayPlaces } from "./gateway/gateway-places.ts";
 import { createInternalServer } from "./gateway/internal-server.ts";
 import { createPublicServer } from "./gateway/public-server.ts";
-import { Relay } from "./gateway/relay.ts";
 import { Router } from "./gateway/route.ts";
-import type { Incarnation, RoomId } from "./ids.ts";
+import type { Epoch, Incarnation, RoomId } from "./ids.ts";
 import { Heartbeat } from "./membership/heartbeat.ts";
 import { PeerLinks } from "./membership/peer-links.ts";
 import { departed } from "./membership/view.ts";
@@ -48,6 +48,8 @@ const ROOM_REQUEST_HOLD_MS = 1_500;
 const REPAIR_LISTING_EVERY_MS = 2_000;
 const PRUNE_EVERY_MS = 60_000;
 const CLOSE_SERVER_MS = 1_000;
+/** How long players may take to read that this node is leaving. */
+const GOODBYE_MS = 100;
 
 /** What a node needs of the world around it. */
 export interface Outside {
@@ -134,9 +136,9 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       isSelf: (other) => other === incarnation,
       onQuarantined: (roomId) => void colyseus.listing.remove(roomId),
     });
-    const isHere = (roomId: RoomId): boolean => {
+    const epochHere = (roomId: RoomId): Epoch | undefined => {
       const activation = host.activations.get(roomId);
-      return activation?.isActive === true && colyseus.has(activation.room);
+      return activation?.isActive === true && colyseus.has(activation.room) ? activation.epoch : undefined;
     };
     const activate = (roomId: RoomId): Promise<unknown> => recovery.activate(roomId);
 
@@ -159,19 +161,25 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     closing.push(() => colyseus.stop());
 
     // ---- gateway ----
-    const relay = new Relay(config.clusterKey);
     const router = new Router({
       config,
       clock,
+      events,
       self: incarnation,
       lease,
       directory,
       transport: colyseus.transport,
-      relay,
       view: () => heartbeat.view,
       ring: () => ring,
-      isHere,
+      epochHere,
       activate,
+    });
+    const places = new GatewayPlaces({
+      config,
+      clock,
+      transport: colyseus.transport,
+      maySpeak: () => lease.isHeld,
+      admit: (roomId) => router.admit(roomId),
     });
 
     /** Waits until some node has the room open, so that a request to it is not sent to nobody. */
@@ -198,7 +206,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const internalServer = createInternalServer({
       clusterKey: config.clusterKey,
       self: incarnation,
-      router: () => (state === "starting" ? undefined : router),
+      places: () => (state === "starting" ? undefined : places),
       answers: { [ROOMS_PATH]: ownRooms },
     });
     const report = { config, clock, database, self: incarnation, view: () => heartbeat.view, ownRooms };
@@ -220,10 +228,11 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     closing.push(() => closeServer(managementServer, clock));
     const publicPort = await listen(publicServer, config.publicPort, config.bindHost);
     closing.push(() => closeServer(publicServer, clock));
-    closing.push(() => {
+    closing.push(async () => {
       router.stop();
-      relay.stop();
-      colyseus.transport.cut();
+      await clock.sleep(GOODBYE_MS); // for the close frames
+      router.cut();
+      places.stop();
     });
     events.emit("node:started", { incarnation, publicPort, internalPort, managementPort });
 
@@ -248,9 +257,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       incarnation,
       onView: (view, before) => {
         ring = new Ring(view);
-        relay.follow(view);
         peers.follow(view);
-        router.viewChanged();
+        router.follow(view);
         if (departed(before, view).length > 0 || before.version === 0) recovery.hurry();
       },
       onResumed: () => host.resume(),

@@ -1,18 +1,20 @@
-// The internal port: other nodes' links, the players they relay, and what they ask of us. Whoever does not show the
-// cluster's key gets nothing.
+// The internal port: other nodes' links, those of their players among them, and what they ask of us. Whoever does not show
+// the cluster's key gets nothing.
 
 import { timingSafeEqual } from "node:crypto";
 import http from "node:http";
 import type { Duplex } from "node:stream";
 import type { Incarnation } from "../ids.ts";
 import { answerLink, KEY_HEADER, LINK_PATH } from "../membership/peer-links.ts";
-import { answer, type Router } from "./route.ts";
-import { parseSeatRequest } from "./seat-request.ts";
+import type { GatewayPlaces } from "./gateway-places.ts";
+import { answerCall, PLAYERS_PATH } from "./link-door.ts";
+import { answer } from "./route.ts";
 
 export interface InternalServerParts {
   readonly clusterKey: string;
   readonly self: Incarnation;
-  readonly router: () => Router | undefined;
+  /** Undefined while the node is starting. */
+  readonly places: () => GatewayPlaces | undefined;
   /** What can be asked for by GET: the path and what it answers. */
   readonly answers: Readonly<Record<string, () => unknown>>;
 }
@@ -32,20 +34,17 @@ export function createInternalServer(parts: InternalServerParts): http.Server {
   });
 
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
-    const router = parts.router();
+    const places = parts.places();
     if (!mayEnter(request)) {
       socket.on("error", () => socket.destroy());
       answer(socket, "NOT_ALLOWED");
     } else if (request.url === LINK_PATH) {
       answerLink(socket, parts.self);
+    } else if (request.url === PLAYERS_PATH && places !== undefined) {
+      if (answerCall(request, socket, parts.self)) places.accept(socket, head);
     } else {
-      const seat = parseSeatRequest(request.url);
-      if (router === undefined || seat === undefined) {
-        socket.on("error", () => socket.destroy());
-        answer(socket, router === undefined ? "NODE_NOT_READY" : "BAD_REQUEST");
-      } else {
-        void router.routeRelayed({ request, socket, head, seat });
-      }
+      socket.on("error", () => socket.destroy());
+      answer(socket, places === undefined ? "NODE_NOT_READY" : "BAD_REQUEST");
     }
   });
   return server;

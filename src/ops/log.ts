@@ -22,6 +22,10 @@ const LEVELS: Partial<Record<EventName, "error" | "warn" | "debug">> = {
   "postgres:lost": "error",
   "redis:lost": "error",
   "seat:taken": "debug",
+  "seat:relinked": "debug",
+  "link:lost": "warn",
+  "link:refused": "warn",
+  "player:cut-off": "warn",
 };
 
 export function openLog(level: string, nodeId: NodeId): Logger {

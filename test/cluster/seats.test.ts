@@ -111,7 +111,8 @@ test("[SEAT4] a player who never returns is given up through onLeave, and the li
   });
   const [owner, gateway] = [cluster.node("node-a"), cluster.node("node-b")];
   const stays = await cluster.place({ owner, gateway, options: { name: "stays", maxClients: 3 } });
-  const gone = await cluster.joinTo(stays, gateway, { name: "gone" });
+  // Their connection ends with the owner; whose ends elsewhere would not notice.
+  const gone = await cluster.joinTo(stays, owner, { name: "gone" });
   const later = await cluster.joinTo(stays, gateway, { name: "later" });
   await until("the listing counts three", async () => (await cluster.listing(stays.roomId))?.clients === 3);
   expect((await cluster.listing(stays.roomId))?.locked).toBe(true);

@@ -80,7 +80,7 @@ test("[ROOM1] [SEAT4] hooks that throw while a restored room lets go of seats ha
   });
   const [owner, other] = [cluster.node("node-a"), cluster.node("node-b")];
   const player = await cluster.place({ owner, gateway: other, room: "throwing" });
-  const goes = await cluster.joinTo(player, other, { name: "goes" });
+  const goes = await cluster.joinTo(player, owner, { name: "goes" }); // whose connection ends with the owner
   await player.inSync();
   await cluster.untilSaved(player.roomId);
   goes.room.reconnection.enabled = false;
