@@ -95,7 +95,7 @@ test("[REC4] a room whose checkpoints are all damaged is locked away after three
   );
   await healthy.untilTicking();
   await expectOneOwner(cluster, healthy, 2);
-  expect(healthy.drops).toBe(1);
+  expect(healthy.drops).toBe(0);
   // The node that tried is as good as before.
   const fresh = await Player.create(cluster.client(other), "quiet", { name: "fresh" });
   expect(await fresh.ask("add", 1)).toBe(1);
