@@ -83,7 +83,14 @@ export class ClusterPanel {
       openSheet(false);
     }
     if (!hasNodes) return;
-    const { rpo } = cluster;
+    const { rpo, postgresAwayMs } = cluster;
+    const isAway = postgresAwayMs !== undefined && postgresAwayMs !== null;
+    byId("store").hidden = !isAway;
+    if (isAway) {
+      const isPlayed = cluster.rooms.some((room) => room.phase === "active");
+      const what = isPlayed ? "play goes on, unsaved" : "rooms stand still";
+      setText(byId("store"), `Postgres has been away for ${tenths(postgresAwayMs)}: ${what}`);
+    }
     byId("rpo").hidden = rpo === undefined;
     if (rpo !== undefined)
       setText(byId("rpo"), `A crash would lose ${tenths(rpo.oldestMs)} at most, p99 ${tenths(rpo.p99Ms)}`);

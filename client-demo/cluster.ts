@@ -43,6 +43,8 @@ export interface Cluster {
   readonly nodes: readonly ClusterNode[];
   readonly rooms: readonly ClusterRoom[];
   /** What the rooms of the whole cluster would lose now. A node of an older version does not tell. */
+  /** For how long Postgres has been away; null while it is there. A node of an older version does not tell. */
+  readonly postgresAwayMs?: number | null;
   readonly rpo?: { readonly oldestMs: number; readonly p99Ms: number };
   readonly failovers: readonly ClusterFailover[];
 }

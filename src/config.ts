@@ -55,6 +55,13 @@ export const NUMBERS = {
     max: 10_000,
     why: "how much earlier than Postgres a node believes its lease is over; covers clock drift",
   },
+  failsafeMs: {
+    env: "FAILSAFE_MS",
+    fallback: 90_000,
+    min: 0,
+    max: 3_600_000,
+    why: "how long play goes on, unsaved, while no node reaches Postgres; also how long a new node waits before it takes the rooms of a silent one that has never heard of it. 0: rooms stand still as soon as the lease is over",
+  },
   checkpointMs: {
     env: "CHECKPOINT_MS",
     fallback: 2_000,

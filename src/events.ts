@@ -29,6 +29,12 @@ export interface Events {
   "view:changed": { version: number; nodes: NodeId[] };
   "lease:lapsed": { incarnation: Incarnation; rooms: number };
   "lease:regained": { incarnation: Incarnation; lapsedMs: number };
+  /** Postgres is away for all: its peers have promised to leave this node's rooms alone, and play goes on unsaved. */
+  "failsafe:entered": { incarnation: Incarnation; rooms: number };
+  /** Postgres is away, and play may not go on when the lease ends. Told once. */
+  "failsafe:denied": { incarnation: Incarnation; why: string };
+  /** Postgres answers again. */
+  "failsafe:left": { incarnation: Incarnation; withoutMs: number };
   "room:created": { roomId: RoomId; epoch: Epoch; name: string };
   /** `rolledBackMs`: how old the checkpoint was when the claim was made; what the players lost at most. */
   "room:restored": {

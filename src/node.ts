@@ -23,12 +23,14 @@ import { createPublicServer } from "./gateway/public-server.ts";
 import { Router } from "./gateway/route.ts";
 import type { Epoch, Incarnation, RoomId } from "./ids.ts";
 import { Heartbeat } from "./membership/heartbeat.ts";
+import { PeerHttp } from "./membership/peer-http.ts";
 import { PeerLinks } from "./membership/peer-links.ts";
 import { departed } from "./membership/view.ts";
 import { Watcher } from "./membership/watcher.ts";
-import { reportCluster, reportOwnRooms, ROOMS_PATH } from "./ops/cluster-report.ts";
+import { reportCluster } from "./ops/cluster-report.ts";
 import { createManagementServer } from "./ops/management-server.ts";
 import { openMetrics } from "./ops/metrics.ts";
+import { tellOfRooms, WORD_PATH, type NodeWord } from "./ops/node-word.ts";
 import { Directory, newRoomId } from "./ownership/directory.ts";
 import { Lease } from "./ownership/lease.ts";
 import { Ring } from "./placement/ring.ts";
@@ -89,14 +91,16 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const statements = readStatements();
     const pool = openPool(config, config.postgresConnectionsMax, "rooms");
     closing.push(() => pool.end());
-    const leasePool = openPool(config, 1, "lease");
+    // A renewal that hangs must leave time to try again before the lease is over.
+    const renewalMs = Math.min(config.storeMs, Math.floor(config.leaseMs / 2));
+    const leasePool = openPool({ ...config, storeMs: renewalMs }, 1, "lease");
     closing.push(() => leasePool.end());
     const database = new Database(pool, statements);
     const leaseDatabase = new Database(leasePool, statements);
     const redis = await connectRedis(config, clock, events);
     closing.push(() => redis.disconnect());
 
-    // ---- membership and ownership ----
+    // ---- ownership ----
     const lease = new Lease(clock, config.leaseMs, config.leaseMarginMs);
     const directory = new Directory(database, incarnation, kindsOf(game.rooms));
     let ring = new Ring({ version: 0, members: [] });
@@ -182,6 +186,40 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       admit: (roomId) => router.admit(roomId),
     });
 
+    // ---- membership ----
+    const network = new PeerHttp(config);
+    const peers = new PeerLinks({
+      config,
+      clock,
+      events,
+      database,
+      incarnation,
+      network,
+      onMarked: () => heartbeat.hurry(),
+    });
+    const heartbeat = new Heartbeat({
+      config,
+      clock,
+      events,
+      database: leaseDatabase,
+      lease,
+      incarnation,
+      network,
+      onView: (view, before) => {
+        ring = new Ring(view);
+        peers.follow(view);
+        router.follow(view);
+        if (departed(before, view).length > 0 || before.version === 0) recovery.hurry();
+      },
+      onResumed: () => host.resume(),
+      roomCount: () => host.activations.size,
+      onFenced: (why) => {
+        lease.revoke();
+        events.emit("node:fenced", { incarnation, why });
+        outside.onFenced();
+      },
+    });
+
     /** Waits until some node has the room open, so that a request to it is not sent to nobody. */
     const untilActive = async (roomId: RoomId): Promise<void> => {
       const endsMs = clock.monotonicMs() + ROOM_REQUEST_HOLD_MS;
@@ -200,17 +238,35 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
 
     const closedFor = (): ErrorCode | undefined =>
       state === "starting" ? "NODE_NOT_READY" : state === "draining" ? "DRAINING" : undefined;
-    const ownRooms = (): ReturnType<typeof reportOwnRooms> =>
-      reportOwnRooms(host.activations.values(), lease.isHeld, clock.monotonicMs());
+    const startedAt = clock.nowMs();
+    const ownWord = (): NodeWord => ({
+      incarnation,
+      pid: process.pid,
+      startedAt,
+      leaseLeftMs: lease.leftMs,
+      rooms: tellOfRooms(host.activations.values(), lease.isHeld, clock.monotonicMs()),
+    });
     const publicServer = createPublicServer({ transport: colyseus.transport, router, closedFor });
     const internalServer = createInternalServer({
       clusterKey: config.clusterKey,
       self: incarnation,
       places: () => (state === "starting" ? undefined : places),
-      answers: { [ROOMS_PATH]: ownRooms },
+      onLinked: (by) => heartbeat.linkedBy(by),
+      promise: (by, forMs) => heartbeat.promise(by, forMs),
+      answers: { [WORD_PATH]: ownWord },
     });
-    const report = { config, clock, database, self: incarnation, view: () => heartbeat.view, ownRooms };
-    const metrics = openMetrics({ clock, events, lease, rooms: () => host.activations.values(), onError });
+    const report = {
+      ...{ config, database, self: incarnation, ownWord },
+      view: () => heartbeat.view,
+      postgresAwayMs: () => heartbeat.postgresAwayMs,
+    };
+    const metrics = openMetrics({
+      clock,
+      events,
+      lease,
+      rooms: () => host.activations.values(),
+      onError,
+    });
     closing.push(() => metrics.stop());
     const managementServer = createManagementServer({
       metrics,
@@ -239,36 +295,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     await colyseus.start();
 
     // ---- arrival ----
-    const peers = new PeerLinks({
-      config,
-      clock,
-      events,
-      database,
-      incarnation,
-      onMarked: () => heartbeat.hurry(),
-    });
     closing.push(() => peers.stop());
-    const heartbeat = new Heartbeat({
-      config,
-      clock,
-      events,
-      database: leaseDatabase,
-      lease,
-      incarnation,
-      onView: (view, before) => {
-        ring = new Ring(view);
-        peers.follow(view);
-        router.follow(view);
-        if (departed(before, view).length > 0 || before.version === 0) recovery.hurry();
-      },
-      onResumed: () => host.resume(),
-      roomCount: () => host.activations.size,
-      onFenced: (why) => {
-        lease.revoke();
-        events.emit("node:fenced", { incarnation, why });
-        outside.onFenced();
-      },
-    });
     await database.run("register-node", [
       incarnation,
       config.nodeId,

@@ -15,6 +15,8 @@ const KEPT: ReadonlySet<EventName> = new Set<EventName>([
   "node:drained",
   "lease:lapsed",
   "lease:regained",
+  "failsafe:denied",
+  "failsafe:left",
   "room:created",
   "room:restored",
   "room:settled",

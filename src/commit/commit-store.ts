@@ -23,6 +23,11 @@ import type { Unit } from "./transaction.ts";
 const LIMITS = { batchMax: 128, waitingMax: 20_000 };
 /** How often a shared transaction goes on without those who made it fail, before each of its rooms is tried alone. */
 const ROUNDS_MAX = 8;
+/**
+ * Commits' connections write nothing outside of a transaction that says so (pool.ts): were this one to fail, what was sent
+ * after it would otherwise stand, each statement by itself.
+ */
+const BEGIN = "BEGIN READ WRITE";
 /** Statements that are prepared once a connection. What authors build from strings is unbounded, and is not. */
 const PREPARED_MAX = 200;
 
@@ -64,7 +69,7 @@ export class CommitStore {
   async open(): Promise<PostgresTransaction> {
     await this.#slots.take();
     try {
-      return await this.#begin("BEGIN", () => this.#slots.giveBack());
+      return await this.#begin(BEGIN, () => this.#slots.giveBack());
     } catch (error) {
       this.#slots.giveBack();
       throw error;
@@ -83,7 +88,7 @@ export class CommitStore {
     let isWhole = false;
     try {
       const database = new Database(client, this.#parts.statements);
-      await client.query("BEGIN");
+      await client.query(BEGIN);
       // Two statements: this one waits until the lost transaction is over, and only what begins after that sees its end.
       const [owned] = await database.run("lock-room", [roomId, epoch, this.#parts.self]);
       const [found] = await database.run("find-checkpoint", [roomId, epoch, seq]);
@@ -126,7 +131,7 @@ export class CommitStore {
   /** All of them or none. */
   async #tryTogether(units: readonly Unit[]): Promise<Attempt> {
     try {
-      const shared = await this.#begin(`BEGIN${this.#limitsInCompany()}`, ignore);
+      const shared = await this.#begin(`${BEGIN}${this.#limitsInCompany()}`, ignore);
       return await shared.commitAll(units);
     } catch (error) {
       return { outcome: { kind: "refused", error: asRefusal(error) }, culprits: new Set() };

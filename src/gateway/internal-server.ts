@@ -5,7 +5,15 @@ import { timingSafeEqual } from "node:crypto";
 import http from "node:http";
 import type { Duplex } from "node:stream";
 import type { Incarnation } from "../ids.ts";
-import { answerLink, KEY_HEADER, LINK_PATH } from "../membership/peer-links.ts";
+import {
+  answerLink,
+  answerPromise,
+  callerOf,
+  KEY_HEADER,
+  LINK_PATH,
+  PROMISE_PATH,
+} from "../membership/peer-http.ts";
+import type { PromiseAnswer } from "../membership/peer-network.ts";
 import type { GatewayPlaces } from "./gateway-places.ts";
 import { answerCall, PLAYERS_PATH } from "./link-door.ts";
 import { answer } from "./route.ts";
@@ -15,6 +23,10 @@ export interface InternalServerParts {
   readonly self: Incarnation;
   /** Undefined while the node is starting. */
   readonly places: () => GatewayPlaces | undefined;
+  /** Another node has linked to this one. */
+  readonly onLinked: (by: Incarnation) => void;
+  /** Another node asks not to be called silent. */
+  readonly promise: (by: Incarnation, forMs: number) => PromiseAnswer;
   /** What can be asked for by GET: the path and what it answers. */
   readonly answers: Readonly<Record<string, () => unknown>>;
 }
@@ -28,6 +40,10 @@ export function createInternalServer(parts: InternalServerParts): http.Server {
   const server = http.createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 32_768 });
 
   server.on("request", (request, response) => {
+    if (mayEnter(request) && request.method === "POST" && request.url === PROMISE_PATH) {
+      answerPromise(request, response, parts.self, parts.promise);
+      return;
+    }
     const give = mayEnter(request) && request.method === "GET" ? parts.answers[request.url ?? ""] : undefined;
     response.writeHead(give === undefined ? 404 : 200, { "content-type": "application/json" });
     response.end(give === undefined ? "{}" : JSON.stringify(give()));
@@ -40,6 +56,8 @@ export function createInternalServer(parts: InternalServerParts): http.Server {
       answer(socket, "NOT_ALLOWED");
     } else if (request.url === LINK_PATH) {
       answerLink(socket, parts.self);
+      const caller = callerOf(request);
+      if (caller !== undefined) parts.onLinked(caller);
     } else if (request.url === PLAYERS_PATH && places !== undefined) {
       if (answerCall(request, socket, parts.self)) places.accept(socket, head);
     } else {

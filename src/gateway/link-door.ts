@@ -4,7 +4,7 @@
 import http from "node:http";
 import type { Duplex } from "node:stream";
 import type { Incarnation } from "../ids.ts";
-import { INCARNATION_HEADER, KEY_HEADER } from "../membership/peer-links.ts";
+import { INCARNATION_HEADER, KEY_HEADER } from "../membership/peer-http.ts";
 import type { Member } from "../membership/view.ts";
 import { LINK_VERSION } from "./link-frames.ts";
 

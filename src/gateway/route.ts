@@ -16,7 +16,7 @@ import type { Config } from "../config.ts";
 import { ERRORS, type ErrorCode } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { Epoch, Incarnation, RoomId, SessionId } from "../ids.ts";
-import { KEY_HEADER } from "../membership/peer-links.ts";
+import { KEY_HEADER } from "../membership/peer-http.ts";
 import type { Member, View } from "../membership/view.ts";
 import type { Directory, Ownership } from "../ownership/directory.ts";
 import type { Lease } from "../ownership/lease.ts";

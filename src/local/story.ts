@@ -121,6 +121,10 @@ export function createStory(): Story {
       case "postgres:lost":
       case "redis:lost":
         return storeLost(fact.name.startsWith("postgres") ? "Postgres" : "Redis", at);
+      case "failsafe:denied":
+        return [
+          `${nodeId} cannot reach Postgres (${text(facts["why"])}): its rooms stand still when its lease ends`,
+        ];
       case "postgres:regained":
       case "redis:regained":
         return storeRegained(fact.name.startsWith("postgres") ? "Postgres" : "Redis", at);
@@ -215,7 +219,8 @@ export function createStory(): Story {
   const storeLost = (store: string, at: number): string[] => {
     if (silentStores.has(store)) return []; // each node says so
     silentStores.set(store, at);
-    return [`${store} does not answer; players play on`];
+    const unsaved = store === "Postgres" ? ", unsaved" : "";
+    return [`${store} does not answer; players play on${unsaved}`];
   };
 
   const storeRegained = (store: string, at: number): string[] => {

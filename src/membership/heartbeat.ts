@@ -1,7 +1,8 @@
-// The heartbeat: renews this node's lease and learns, in the same statement, which nodes count.
+// The heartbeat: renews this node's lease and learns, in the same statement, which nodes count. While Postgres is silent it
+// asks the other nodes whether it may go on without.
 //
-// Facts in, calls out: a new view goes to `onView`, a lease that is gone for good to `onFenced`. Marking others down for
-// their silence is also done here, because only who hears from Postgres itself may judge (see `mayJudge`).
+// Facts go to standing.ts, which decides; what it decides is done here. A new view goes to `onView`, a lease that is gone for
+// good to `onFenced`.
 
 import type { Config } from "../config.ts";
 import { messageOf } from "../errors.ts";
@@ -10,7 +11,11 @@ import type { Incarnation, NodeId } from "../ids.ts";
 import type { Lease } from "../ownership/lease.ts";
 import type { Database } from "../postgres/query.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { repeat } from "../runtime/repeat.ts";
+import { unreachable } from "../runtime/unreachable.ts";
 import { markDown } from "./mark-down.ts";
+import type { PeerNetwork, PromiseAnswer } from "./peer-network.ts";
+import { NEWCOMER, step, type Deed, type Fact } from "./standing.ts";
 import { EMPTY_VIEW, isSameView, memberOf, type Member, type View } from "./view.ts";
 
 interface NodeRow {
@@ -24,6 +29,7 @@ interface NodeRow {
   state: "up" | "draining";
   lease_left_ms: number;
   silent_ms: number;
+  clock_ms: number;
   renewed: boolean;
   view_version: number;
 }
@@ -36,6 +42,9 @@ export interface HeartbeatParts {
   readonly database: Database;
   readonly lease: Lease;
   readonly incarnation: Incarnation;
+  readonly network: PeerNetwork;
+  /** Decides; `step` of standing.ts if not given. */
+  readonly decide?: typeof step;
   readonly onView: (view: View, before: View) => void;
   /** The lease lapsed and is back, nobody having taken the rooms: they may go on. */
   readonly onResumed: () => void;
@@ -49,12 +58,15 @@ export class Heartbeat {
   readonly #parts: HeartbeatParts;
   readonly #stopping = new AbortController();
   #view: View = EMPTY_VIEW;
-  #answeredSinceMs: number | undefined;
+  #standing = NEWCOMER;
   #lostAtMs: number | undefined;
   #lapsedAtMs: number | undefined;
+  /** Since when this node has gone on without Postgres, and whether it was told that it may not. */
+  #withoutSinceMs: number | undefined;
+  #wasDenied = false;
   #isHurried = false;
   #wake = (): void => {};
-  #loop: Promise<void> | undefined;
+  #loops: Promise<unknown> | undefined;
 
   constructor(parts: HeartbeatParts) {
     this.#parts = parts;
@@ -64,10 +76,34 @@ export class Heartbeat {
     return this.#view;
   }
 
+  /** For how long Postgres has not answered, in ms; undefined while it does. */
+  get postgresAwayMs(): number | undefined {
+    if (this.#lostAtMs === undefined) return undefined;
+    return Math.round(this.#parts.clock.monotonicMs() - (this.#standing.answered?.atMs ?? this.#lostAtMs));
+  }
+
   /** Renews once, then goes on by itself. @throws when Postgres does not answer the first time */
   async start(): Promise<void> {
     await this.#beat();
-    this.#loop = this.#run();
+    const { clock, config } = this.#parts;
+    const everyMs = config.leaseRenewMs / 2;
+    const look = (): Promise<void> => this.#look();
+    this.#loops = Promise.all([
+      this.#run(),
+      repeat(clock, everyMs, this.#stopping.signal, look, () => {}), // it never fails
+    ]);
+  }
+
+  /** Another node has linked to this one: it has this one in its view. */
+  linkedBy(incarnation: Incarnation): void {
+    this.#decide({ name: "linked", by: incarnation, atMs: this.#parts.clock.monotonicMs() });
+  }
+
+  /** Another node cannot renew its lease, and asks not to be called silent for `forMs`. */
+  promise(by: Incarnation, forMs: number): PromiseAnswer {
+    const deeds = this.#decide({ name: "promise-asked", by, forMs, atMs: this.#parts.clock.monotonicMs() });
+    for (const deed of deeds) if (deed.name === "answer") return deed.answer;
+    return { kind: "refused", why: "it did not say" };
   }
 
   /** Beats at once, because something changed. Calls that come while a beat is under way cause one more after it. */
@@ -79,7 +115,7 @@ export class Heartbeat {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.hurry();
-    await this.#loop;
+    await this.#loops;
   }
 
   async #run(): Promise<void> {
@@ -104,33 +140,121 @@ export class Heartbeat {
     const { clock, config, database, lease, incarnation, events } = this.#parts;
     const askedAtMs = clock.monotonicMs();
     this.#noticeLapse();
+    this.#decide({ name: "beat-sent", atMs: askedAtMs });
     const rows = await database.run<NodeRow>("renew-lease", [incarnation, config.leaseMs]);
     if (this.#stopping.signal.aborted) return;
     const first = rows[0];
     if (first?.renewed !== true) {
-      this.#stopping.abort();
-      this.#parts.onFenced("this incarnation was marked down by another node");
+      this.#end("Postgres says so");
       return;
     }
+    const atMs = clock.monotonicMs();
     if (this.#lostAtMs !== undefined) {
-      events.emit("postgres:regained", { awayMs: Math.round(clock.monotonicMs() - this.#lostAtMs) });
+      events.emit("postgres:regained", { awayMs: Math.round(atMs - this.#lostAtMs) });
       this.#lostAtMs = undefined;
     }
-    this.#answeredSinceMs ??= askedAtMs;
     this.#noticeLapse();
     lease.renewed(askedAtMs);
+    this.#endFailsafe(atMs);
+    const wasLapsed = this.#lapsedAtMs !== undefined;
     if (this.#lapsedAtMs !== undefined && lease.isHeld) {
-      events.emit("lease:regained", {
-        incarnation,
-        lapsedMs: Math.round(clock.monotonicMs() - this.#lapsedAtMs),
-      });
+      events.emit("lease:regained", { incarnation, lapsedMs: Math.round(atMs - this.#lapsedAtMs) });
       this.#lapsedAtMs = undefined;
-      // Whoever stopped us may have stopped the others too: they get the time to renew before they are judged.
-      this.#answeredSinceMs = askedAtMs;
       this.#parts.onResumed();
     }
+    const deeds = this.#decide({
+      name: "beat-answered",
+      askedAtMs,
+      atMs,
+      clockMs: first.clock_ms,
+      rows: rows
+        .filter((row) => row.incarnation !== incarnation)
+        .map((row) => ({ incarnation: row.incarnation, leaseLeftMs: row.lease_left_ms })),
+      wasLapsed,
+    });
     this.#take({ version: first.view_version, members: rows.map(toMember) });
-    await this.#judge(rows);
+    for (const deed of deeds) await this.#do(deed);
+  }
+
+  /** Sees whether the lease will be over before Postgres answers, and asks the others then. */
+  async #look(): Promise<void> {
+    const { clock, lease } = this.#parts;
+    const deeds = this.#decide({ name: "looked", atMs: clock.monotonicMs(), leaseLeftMs: lease.leftMs });
+    for (const deed of deeds) await this.#do(deed);
+  }
+
+  /** @param forMs 0 to ask only whether this node still counts */
+  async #askPeers(forMs: number): Promise<void> {
+    const { clock, config, incarnation, lease, network } = this.#parts;
+    const askedAtMs = clock.monotonicMs();
+    // No longer than the lease holds, and so that there is time to ask again.
+    const late = new AbortController();
+    const waitMs = forMs === 0 ? config.leaseRenewMs : Math.min(config.leaseRenewMs, lease.leftMs);
+    const cancel = clock.after(waitMs, () => late.abort());
+    const peers = this.#view.members.filter((member) => member.incarnation !== incarnation);
+    const answers = await Promise.all(
+      peers.map((peer) => network.askPromise(peer, incarnation, forMs, late.signal)),
+    );
+    cancel();
+    if (this.#stopping.signal.aborted) return;
+    const deeds = this.#decide({ name: "peers-answered", askedAtMs, leaseLeftMs: lease.leftMs, answers });
+    for (const deed of deeds) await this.#do(deed);
+  }
+
+  #decide(fact: Fact): readonly Deed[] {
+    const { config, decide = step } = this.#parts;
+    const { standing, deeds } = decide(this.#standing, fact, config);
+    this.#standing = standing;
+    return deeds;
+  }
+
+  async #do(deed: Deed): Promise<void> {
+    const { clock, events, incarnation, lease, roomCount } = this.#parts;
+    switch (deed.name) {
+      case "mark-down":
+        return this.#markDown(deed.incarnation, deed.notAfterMs);
+      case "ask-peers":
+        return this.#askPeers(deed.forMs);
+      case "go-on":
+        lease.extended(deed.askedAtMs, deed.untilMs);
+        this.#wasDenied = false;
+        if (this.#withoutSinceMs !== undefined) return;
+        this.#withoutSinceMs = clock.monotonicMs();
+        events.emit("failsafe:entered", { incarnation, rooms: roomCount() });
+        return;
+      case "give-up":
+        // It is asked again as long as the lease holds, and told once.
+        if (!this.#wasDenied) events.emit("failsafe:denied", { incarnation, why: deed.why });
+        this.#wasDenied = true;
+        return;
+      case "end":
+        this.#end(deed.why);
+        return;
+      case "answer":
+        return; // to whom has asked: see `promise`
+      default:
+        unreachable(deed);
+    }
+  }
+
+  async #markDown(incarnation: Incarnation, notAfterMs: number): Promise<void> {
+    // If Postgres did not agree, the next beat is soon enough to ask again.
+    if (await markDown(this.#parts, incarnation, "lapsed", notAfterMs)) this.hurry();
+    else this.#decide({ name: "mark-declined", incarnation });
+  }
+
+  #end(why: string): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
+    this.#parts.onFenced(`this incarnation was marked down by another node: ${why}`);
+  }
+
+  #endFailsafe(nowMs: number): void {
+    const { events, incarnation } = this.#parts;
+    this.#wasDenied = false;
+    if (this.#withoutSinceMs === undefined) return;
+    events.emit("failsafe:left", { incarnation, withoutMs: Math.round(nowMs - this.#withoutSinceMs) });
+    this.#withoutSinceMs = undefined;
   }
 
   /** The lease itself is compared at each use; this only tells operators, and remembers that the rooms stood still. */
@@ -144,7 +268,7 @@ export class Heartbeat {
   #missed(error: unknown): void {
     const { clock, events } = this.#parts;
     this.#noticeLapse();
-    this.#answeredSinceMs = undefined;
+    this.#decide({ name: "beat-missed" });
     if (this.#lostAtMs !== undefined) return;
     this.#lostAtMs = clock.monotonicMs();
     events.emit("postgres:lost", { error: messageOf(error) });
@@ -161,32 +285,10 @@ export class Heartbeat {
     this.#parts.onView(view, before);
   }
 
-  /** Marks down whose lease has lapsed. */
-  async #judge(rows: readonly NodeRow[]): Promise<void> {
-    const { clock, config, incarnation } = this.#parts;
-    const silent = rows.filter((row) => row.incarnation !== incarnation && row.lease_left_ms < 0);
-    if (silent.length === 0) return;
-    if (!mayJudge(this.#answeredSinceMs, clock.monotonicMs(), config.leaseMs)) return;
-    let isAnyMarked = false;
-    for (const row of silent) {
-      if (await markDown(this.#parts, row.incarnation, "lapsed")) isAnyMarked = true;
-    }
-    // If Postgres did not agree, the next beat is soon enough to ask again.
-    if (isAnyMarked) this.hurry();
-  }
-
   /** The member with this incarnation in the newest view. */
   member(incarnation: Incarnation): Member | undefined {
     return memberOf(this.#view, incarnation);
   }
-}
-
-/**
- * Whether a node may call others silent: only once it has itself seen Postgres answer for a full lease. When Postgres
- * was away for everyone, everyone's lease has lapsed, and each must first have the time to renew.
- */
-export function mayJudge(answeredSinceMs: number | undefined, nowMs: number, leaseMs: number): boolean {
-  return answeredSinceMs !== undefined && nowMs - answeredSinceMs >= leaseMs;
 }
 
 function toMember(row: NodeRow): Member {

@@ -1,26 +1,17 @@
 // One connection to each other node, kept open to notice when its process dies: the kernel closes it in the same
 // millisecond. What a broken link means is decided in failure-detector.ts.
-//
-// The greeting is one line each way over an upgraded HTTP connection to the peer's internal port: the caller shows the
-// cluster's key, the peer answers with its incarnation in a header. Nothing else is ever sent on it.
+// The link also tells the peer that this node has it in its view (standing.ts).
 
-import http from "node:http";
-import type { Duplex } from "node:stream";
 import type { Config } from "../config.ts";
 import type { EventBus } from "../events.ts";
 import type { Incarnation } from "../ids.ts";
 import type { Database } from "../postgres/query.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { judge, type Probe } from "./failure-detector.ts";
+import { judge } from "./failure-detector.ts";
 import { markDown } from "./mark-down.ts";
+import type { PeerNetwork } from "./peer-network.ts";
 import type { Member, View } from "./view.ts";
-
-/** The path on the internal port under which links are asked for, and what both sides call it. */
-export const LINK_PATH = "/ringside/link";
-export const LINK_PROTOCOL = "ringside-link";
-export const KEY_HEADER = "x-ringside-key";
-export const INCARNATION_HEADER = "x-ringside-incarnation";
 
 export interface PeerLinksParts {
   readonly config: Config;
@@ -28,6 +19,7 @@ export interface PeerLinksParts {
   readonly events: EventBus;
   readonly database: Database;
   readonly incarnation: Incarnation;
+  readonly network: PeerNetwork;
   /** Called after a peer was marked down here, so that the new view is read at once. */
   readonly onMarked: () => void;
 }
@@ -62,10 +54,10 @@ export class PeerLinks {
   }
 
   async #keep(member: Member, signal: AbortSignal): Promise<void> {
-    const { clock, config } = this.#parts;
+    const { clock, incarnation, network } = this.#parts;
     let failures = 0;
     while (!signal.aborted) {
-      const probe = await call(member, this.#parts.incarnation, config, signal);
+      const probe = await network.link(member, incarnation, signal);
       if (signal.aborted) break;
       const verdict = judge(probe, member.incarnation);
       if (verdict === "alive" && probe.outcome === "answered") {
@@ -83,65 +75,4 @@ export class PeerLinks {
       await clock.sleep(backoffMs(failures, 20, 500), signal).catch(() => {});
     }
   }
-}
-
-type Call = Probe & { readonly closed?: Promise<void> };
-
-function call(member: Member, self: Incarnation, config: Config, signal: AbortSignal): Promise<Call> {
-  return new Promise((resolve) => {
-    const request = http.request({
-      host: member.host,
-      port: member.internalPort,
-      path: LINK_PATH,
-      headers: {
-        connection: "Upgrade",
-        upgrade: LINK_PROTOCOL,
-        [KEY_HEADER]: config.clusterKey,
-        [INCARNATION_HEADER]: self,
-      },
-      agent: false,
-      signal,
-      timeout: config.probeMs,
-    });
-    request.on("timeout", () => request.destroy(new Error("no answer in time")));
-    request.on("error", (error) => {
-      const refused = (error as NodeJS.ErrnoException).code === "ECONNREFUSED";
-      resolve({ outcome: refused ? "refused" : "silent" });
-    });
-    request.on("response", (response) => {
-      response.resume();
-      resolve({ outcome: "silent" }); // somebody who does not speak our protocol, or does not know our key
-    });
-    request.on("upgrade", (response, socket) => {
-      const incarnation = String(response.headers[INCARNATION_HEADER] ?? "");
-      resolve({ outcome: "answered", incarnation, closed: untilClosed(socket, signal) });
-    });
-    request.end();
-  });
-}
-
-function untilClosed(socket: Duplex, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      signal.removeEventListener("abort", end);
-      socket.destroy();
-      resolve();
-    };
-    signal.addEventListener("abort", end, { once: true });
-    socket.on("error", end);
-    socket.on("close", end);
-    socket.on("end", end);
-    socket.resume();
-  });
-}
-
-/** The peer's side of a link: says who we are and keeps the connection open until the caller closes it. */
-export function answerLink(socket: Duplex, self: Incarnation): void {
-  socket.on("error", () => socket.destroy());
-  socket.on("end", () => socket.destroy());
-  socket.resume();
-  socket.write(
-    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${LINK_PROTOCOL}\r\n` +
-      `${INCARNATION_HEADER}: ${self}\r\n\r\n`,
-  );
 }

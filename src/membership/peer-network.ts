@@ -13,6 +13,8 @@ export type PromiseAnswer =
   | { readonly kind: "promised" }
   /** It reaches Postgres, or may have called the asker silent already. */
   | { readonly kind: "refused"; readonly why: string }
+  /** The asker does not count any more: Postgres says so. */
+  | { readonly kind: "down" }
   /** There is no such incarnation any more: its port refuses, or answers as another. */
   | { readonly kind: "gone" }
   /** No answer in time. */
@@ -24,7 +26,8 @@ export interface PeerNetwork {
   /**
    * Asks a peer for its promise. Never rejects.
    *
-   * @param forMs how long the promise is to hold, counted by the peer from when it is asked
+   * @param forMs how long the promise is to hold, counted by the peer from when it is asked; 0 asks only whether this node
+   * still counts
    */
   askPromise(member: Member, self: Incarnation, forMs: number, signal: AbortSignal): Promise<PromiseAnswer>;
 }

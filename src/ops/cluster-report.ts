@@ -1,21 +1,15 @@
 // What GET /api/cluster answers: the whole cluster, from whichever node is asked. Ownership and checkpoints come from
 // Postgres; what only an owner knows of its rooms (who is connected, what would be lost now) is asked of each node, with
-// a short deadline, and a node that does not answer leaves its rooms as Postgres has them.
+// a short deadline, and a node that does not answer leaves its rooms as Postgres has them. While Postgres is away the
+// nodes' own words are all there is: an operator needs to see most when something is wrong.
 
-import http from "node:http";
-import type { Activation } from "../actor/activation.ts";
 import type { Config } from "../config.ts";
 import type { Incarnation, NodeId } from "../ids.ts";
-import { KEY_HEADER } from "../membership/peer-links.ts";
 import type { Member, View } from "../membership/view.ts";
 import type { Database } from "../postgres/query.ts";
-import type { Clock } from "../runtime/clock.ts";
-import { rpoMs, summarizeRpo, type Rpo } from "./rpo.ts";
+import { askWord, type NodeWord, type OwnRoom } from "./node-word.ts";
+import { summarizeRpo, type Rpo } from "./rpo.ts";
 
-/** The path on the internal port under which a node tells of its own rooms. */
-export const ROOMS_PATH = "/ringside/rooms";
-const ASK_MS = 400;
-const ANSWER_BYTES_MAX = 8 * 1024 * 1024;
 const ROOMS_MAX = 2_000;
 const FAILOVERS_MAX = 20;
 
@@ -73,6 +67,11 @@ export interface ClusterReport {
   readonly version: 1;
   readonly answeredBy: NodeId;
   readonly view: number;
+  /**
+   * For how long the node that answers has not reached Postgres, in ms; null while it does. The report is then what nodes
+   * tell of themselves: rooms that nobody owns and past failovers are missing.
+   */
+  readonly postgresAwayMs: number | null;
   readonly nodes: readonly NodeReport[];
   readonly rooms: readonly RoomReport[];
   /**
@@ -83,113 +82,90 @@ export interface ClusterReport {
   readonly failovers: readonly FailoverReport[];
 }
 
-/** What an owner tells of one of its rooms. */
-export interface OwnRoom {
-  readonly roomId: string;
-  readonly epoch: number;
-  readonly phase: "active" | "moving" | "frozen";
-  readonly players: number;
-  readonly seats: number;
-  readonly checkpoint: RoomReport["checkpoint"];
-  readonly rpoMs: number;
-}
-
-/** This node's rooms, as only it knows them. */
-export function reportOwnRooms(
-  activations: Iterable<Activation>,
-  isLeaseHeld: boolean,
-  nowMs: number,
-): OwnRoom[] {
-  return [...activations].map((activation) => ({
-    roomId: activation.roomId,
-    epoch: activation.epoch,
-    phase: !isLeaseHeld ? "frozen" : activation.phase.name === "active" ? "active" : "moving",
-    players: activation.players,
-    seats: activation.occupants.size,
-    checkpoint:
-      activation.saved === undefined
-        ? null
-        : {
-            seq: activation.saved.seq,
-            ageMs: Math.round(nowMs - activation.saved.atMs),
-            bytes: activation.saved.bytes,
-          },
-    rpoMs: rpoMs(activation, nowMs),
-  }));
-}
-
 export interface ReportParts {
   readonly config: Config;
-  readonly clock: Clock;
   readonly database: Database;
   readonly self: Incarnation;
   readonly view: () => View;
-  readonly ownRooms: () => OwnRoom[];
+  /** For how long Postgres has not answered this node's heartbeat; undefined while it does. */
+  readonly postgresAwayMs: () => number | undefined;
+  readonly ownWord: () => NodeWord;
 }
 
+interface Stored {
+  readonly nodes: readonly NodeRow[];
+  readonly rooms: readonly RoomRow[];
+  readonly failovers: readonly FailoverRow[];
+}
+
+/** @throws the driver's error when Postgres fails although the heartbeat reaches it */
 export async function reportCluster(parts: ReportParts): Promise<ClusterReport> {
-  const { config, database, self, view, ownRooms } = parts;
+  const { config, self, view, postgresAwayMs, ownWord } = parts;
   const members = view().members;
-  const [nodes, rooms, failovers, ...told] = await Promise.all([
-    database.run<NodeRow>("cluster-nodes", []),
-    database.run<RoomRow>("cluster-rooms", [ROOMS_MAX]),
-    database.run<FailoverRow>("recent-failovers", [FAILOVERS_MAX]),
-    ...members.map((member) =>
-      member.incarnation === self ? ownRooms() : askRooms(member, config.clusterKey),
-    ),
-  ]);
+  // One after the other: to find out that Postgres does not answer takes a while, and what nodes told before is old by then.
+  const stored = await readStored(parts);
+  const words = await Promise.all(
+    members.map((member) => (member.incarnation === self ? ownWord() : askWord(member, config.clusterKey))),
+  );
   // Of two nodes that tell of a room, the one at the newer epoch is heard: the other has not noticed yet.
-  const byEpoch = told.flat().sort((a, b) => a.epoch - b.epoch);
-  const known = new Map(byEpoch.map((room) => [room.roomId, room]));
-  const roomReports = rooms.map((row) => toRoom(row, known.get(row.room_id)));
-  for (const { roomId } of roomReports) known.delete(roomId);
+  const told = words.flatMap((word) => word?.rooms.map((room) => ({ word, room })) ?? []);
+  const newest = new Map(
+    told.sort((a, b) => a.room.epoch - b.room.epoch).map((one) => [one.room.roomId, one]),
+  );
+  const rooms =
+    stored === undefined
+      ? [...newest.values()].slice(0, ROOMS_MAX).map(({ word, room }) => ownersRoom(room, word, members))
+      : stored.rooms.map((row) => toRoom(row, newest.get(row.room_id)?.room));
+  for (const { roomId } of rooms) newest.delete(roomId);
+  const beyond = [...newest.values()].map(({ room }) => room.rpoMs);
   return {
     version: 1,
     answeredBy: config.nodeId,
     view: view().version,
-    nodes: nodes.map((row) => toNode(row, roomReports)),
-    rooms: roomReports,
-    rpo: summarizeRpo([...roomReports, ...known.values()].map((room) => room.rpoMs)),
-    failovers: failovers.map(toFailover),
+    postgresAwayMs: postgresAwayMs() ?? null,
+    nodes:
+      stored === undefined
+        ? members.map((member, index) => ownNode(member, words[index], rooms))
+        : stored.nodes.map((row) => toNode(row, rooms)),
+    rooms,
+    rpo: summarizeRpo([...rooms.map((room) => room.rpoMs), ...beyond]),
+    failovers: stored?.failovers.map(toFailover) ?? [],
   };
 }
 
-/** Another node's word on its rooms; nothing when it does not answer in time. */
-function askRooms(member: Member, key: string): Promise<OwnRoom[]> {
-  return new Promise((resolve) => {
-    const nothing = (): void => resolve([]);
-    const request = http.get(
-      {
-        host: member.host,
-        port: member.internalPort,
-        path: ROOMS_PATH,
-        headers: { [KEY_HEADER]: key },
-        agent: false,
-        timeout: ASK_MS,
-      },
-      (response) => {
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        response.on("data", (chunk: Buffer) => {
-          bytes += chunk.length;
-          if (bytes > ANSWER_BYTES_MAX) request.destroy();
-          else chunks.push(chunk);
-        });
-        response.on("error", nothing);
-        response.on("end", () => {
-          try {
-            // From a node of this cluster, which has shown by the key that it is one.
-            resolve(JSON.parse(Buffer.concat(chunks).toString()) as OwnRoom[]);
-          } catch {
-            nothing();
-          }
-        });
-      },
-    );
-    request.on("timeout", () => request.destroy());
-    request.on("error", nothing);
-    request.on("close", nothing);
-  });
+/** @returns undefined while Postgres is away: who asks must not wait for what will not come */
+async function readStored({ database, postgresAwayMs }: ReportParts): Promise<Stored | undefined> {
+  if (postgresAwayMs() !== undefined) return undefined;
+  try {
+    const [nodes, rooms, failovers] = await Promise.all([
+      database.run<NodeRow>("cluster-nodes", []),
+      database.run<RoomRow>("cluster-rooms", [ROOMS_MAX]),
+      database.run<FailoverRow>("recent-failovers", [FAILOVERS_MAX]),
+    ]);
+    return { nodes, rooms, failovers };
+  } catch (error) {
+    if (postgresAwayMs() !== undefined) return undefined; // noticed meanwhile
+    throw error;
+  }
+}
+
+/** A node as its peers know it while Postgres is away. */
+function ownNode(member: Member, word: NodeWord | undefined, rooms: readonly RoomReport[]): NodeReport {
+  const { nodeId, incarnation, host, publicPort, internalPort, managementPort, state } = member;
+  const own = rooms.filter((room) => room.nodeId === nodeId);
+  return {
+    ...{ nodeId, incarnation, pid: word?.pid ?? 0, host, publicPort, internalPort, managementPort },
+    state: word === undefined ? "silent" : state,
+    leaseLeftMs: Math.round(word?.leaseLeftMs ?? 0),
+    rooms: own.length,
+    players: own.reduce((sum, room) => sum + room.players, 0),
+    startedAt: word?.startedAt ?? 0,
+  };
+}
+
+function ownersRoom(room: OwnRoom, word: NodeWord, members: readonly Member[]): RoomReport {
+  const owner = members.find((member) => member.incarnation === word.incarnation);
+  return { ...room, nodeId: owner?.nodeId ?? null };
 }
 
 interface NodeRow {

@@ -12,6 +12,8 @@ const LEVELS: Partial<Record<EventName, "error" | "warn" | "debug">> = {
   "node:fenced": "warn",
   "node:lost": "warn",
   "lease:lapsed": "warn",
+  "failsafe:entered": "warn",
+  "failsafe:denied": "warn",
   "room:fenced": "warn",
   "room:threw": "error",
   "room:unreadable": "error",

@@ -38,11 +38,26 @@ export class Lease {
    * later, so this node stops first
    */
   renewed(askedAtMs: number): void {
-    this.#deadlineMs = Math.max(this.#deadlineMs, askedAtMs + this.#leaseMs - this.#marginMs);
+    this.#deadlineMs = Math.max(this.#deadlineMs, this.#from(askedAtMs));
+  }
+
+  /**
+   * Every peer has promised to leave this node alone for one more lease (membership/standing.ts). A lease that is over stays
+   * over.
+   *
+   * @param askedAtMs monotonic ms from before the first of them was asked
+   * @param untilMs when this node stops whatever its peers say
+   */
+  extended(askedAtMs: number, untilMs: number): void {
+    if (this.isHeld) this.#deadlineMs = Math.max(this.#deadlineMs, Math.min(untilMs, this.#from(askedAtMs)));
   }
 
   /** This incarnation was marked down, or has left. It never holds the lease again. */
   revoke(): void {
     this.#revoked = true;
+  }
+
+  #from(askedAtMs: number): number {
+    return askedAtMs + this.#leaseMs - this.#marginMs;
   }
 }

@@ -33,7 +33,9 @@ export function openCommitPool(config: Config): pg.Pool {
     options:
       `${settings.options} -c search_path=${config.schemaName},public` +
       // A transaction whose client is gone holds its room's row; so long at most, if the network does not tell.
-      ` -c idle_in_transaction_session_timeout=${config.commitMs}`,
+      ` -c idle_in_transaction_session_timeout=${config.commitMs}` +
+      // Statements are sent on before it is known that their transaction has begun; outside of one they must do nothing.
+      " -c default_transaction_read_only=on",
     pipeline: true,
     max: config.commitConnectionsMax,
     connectionTimeoutMillis: config.storeMs,

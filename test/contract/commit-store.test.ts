@@ -93,7 +93,7 @@ const createRooms = (length: number): Promise<RoomId[]> =>
 async function takeAway(roomId: RoomId): Promise<Incarnation> {
   const [ghost, next] = [await enter(), await enter()];
   await pool.query("UPDATE room SET owner = $2 WHERE room_id = $1", [roomId, ghost]);
-  await database.run("mark-down", [ghost, "refused", next, false]);
+  await database.run("mark-down", [ghost, "refused", next, false, null]);
   const claimed = await database.run("claim-rooms", [[roomId], next, ["probe"], [0], false]);
   expect(claimed).toMatchObject([{ epoch: 2 }]);
   return next;
@@ -417,6 +417,23 @@ test("[COM1] a transaction that was given up leaves nothing, whatever is still u
   await nothingOf(roomId);
 });
 
+test("[COM1] when a transaction does not begin, nothing of what was sent after it stands", async () => {
+  const [roomId] = (await createRooms(1)) as [RoomId];
+  const begun: string[] = [];
+  // The first word of every transaction comes to Postgres as one that it refuses.
+  commitPool.on("connect", (client) => {
+    const query = client.query.bind(client) as (...all: unknown[]) => unknown;
+    client.query = ((first: unknown, ...rest: unknown[]) => {
+      if (typeof first !== "string" || !first.startsWith("BEGIN")) return query(first, ...rest);
+      begun.push(first);
+      return query("SELECT 1 / 0", ...rest);
+    }) as typeof client.query; // all of its forms go on as they are
+  });
+  expect((await store.commit(unit(roomId))).kind).toBe("refused");
+  expect(begun.length).toBeGreaterThan(0);
+  await nothingOf(roomId);
+});
+
 test("a statement that was prepared for a table as it was before is not refused twice", async () => {
   const roomId = await createRoom();
   await pool.query(`CREATE TABLE public.altered_${LEDGER} (a integer)`);
@@ -430,7 +447,7 @@ test("a statement that was prepared for a table as it was before is not refused 
 
 test("[COM1] a commit and another node's claim have one order: the claimant reads it, or it is stale", async () => {
   const [ghost, next] = [await enter(), await enter()];
-  await database.run("mark-down", [ghost, "refused", next, false]);
+  await database.run("mark-down", [ghost, "refused", next, false, null]);
   const ghostPool = openCommitPool(config);
   const ghostStore = new CommitStore({ pool: ghostPool, statements, self: ghost, generations: 3 });
   for (let round = 0; round < 40; round++) {
@@ -460,7 +477,7 @@ test("[COM1] a claim waits for a commit that holds the room, and reads what it s
   const roomId = await createRoom();
   const [ghost, next] = [await enter(), await enter()];
   await pool.query("UPDATE room SET owner = $2 WHERE room_id = $1", [roomId, ghost]);
-  await database.run("mark-down", [ghost, "refused", next, false]);
+  await database.run("mark-down", [ghost, "refused", next, false, null]);
   await using proxy = await FaultProxy.start(config.databaseUrl);
   const slow = openCommitPool(configAt(proxy.through(config.databaseUrl)));
   const ghostStore = new CommitStore({ pool: slow, statements, self: ghost, generations: 3 });

@@ -88,8 +88,12 @@ const sit = (owner: Incarnation, epoch: number, session = "s1", token = "01"): P
   ]);
 const giveUp = (owner: Incarnation, epoch: number, session = "s1"): Promise<unknown[]> =>
   database.run("give-up-seats", [[roomId], [epoch], [session], owner]);
-const down = (who: Incarnation, judge: Incarnation, onlyIfLapsed = false): Promise<unknown[]> =>
-  database.run("mark-down", [who, "refused", judge, onlyIfLapsed]);
+const down = (
+  who: Incarnation,
+  judge: Incarnation,
+  onlyIfLapsed = false,
+  notAfterMs: number | null = null,
+): Promise<unknown[]> => database.run("mark-down", [who, "refused", judge, onlyIfLapsed, notAfterMs]);
 
 /** Everything Postgres holds of the room, as one value to compare. */
 async function everything(): Promise<unknown> {
@@ -206,6 +210,25 @@ test("[OWN3] an incarnation that is down, or without a lease, claims, creates an
   expect(await down(judge, await enter(), true)).toEqual([]);
 });
 
+test("[OWN7] a word of somebody's silence that was held up on its way does nothing", async () => {
+  const [judge, silent] = [await enter(), await enter("silent", 1)];
+  const clockMs = async (): Promise<number> => {
+    const { rows } = await pool.query<{ ms: number }>(
+      "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::double precision AS ms",
+    );
+    return rows[0]?.ms ?? Number.NaN;
+  };
+  await until("the lease to lapse", async () => {
+    const { rows } = await pool.query<{ lapsed: boolean }>(
+      "SELECT lease_until < clock_timestamp() AS lapsed FROM node WHERE incarnation = $1",
+      [silent],
+    );
+    return rows[0]?.lapsed === true;
+  });
+  expect(await down(silent, judge, true, await clockMs())).toEqual([]);
+  expect(await down(silent, judge, true, (await clockMs()) + 60_000)).toHaveLength(1);
+});
+
 test("[OWN3] a draining node keeps what it owns and may still save; it is given nothing new by a create", async () => {
   const [owner, other] = [await enter(), await enter()];
   await create(owner);
@@ -256,7 +279,7 @@ test("[OWN2] a checkpoint that waits behind a claim changes nothing", async () =
   await create(owner);
   const connection = await pool.connect();
   try {
-    await database.run("mark-down", [owner, "refused", next, false]);
+    await database.run("mark-down", [owner, "refused", next, false, null]);
     await connection.query("BEGIN");
     expect(await claim(next, new Database(connection, statements))).toMatchObject([{ epoch: 2 }]);
     const writes: Promise<unknown[]>[] = [

@@ -235,7 +235,7 @@ test("[REC6] a last checkpoint of the former owner for which the taking had to w
 test("[REC6] while it is taken nobody claims it, nor one who was about to; then it opens by itself, unchanged", async () => {
   const { owner } = await roomWith(3);
   const [next, judge] = [await enter(), await enter()];
-  await database.run("mark-down", [owner, "refused", judge, false]);
+  await database.run("mark-down", [owner, "refused", judge, false, null]);
   const connection = await pool.connect();
   try {
     await connection.query("BEGIN");

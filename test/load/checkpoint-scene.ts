@@ -7,8 +7,8 @@
 import { randomBytes } from "node:crypto";
 import { cpus } from "node:os";
 import pg from "pg";
-import { KEY_HEADER } from "../../src/membership/peer-links.ts";
-import { ROOMS_PATH, type OwnRoom } from "../../src/ops/cluster-report.ts";
+import { KEY_HEADER } from "../../src/membership/peer-http.ts";
+import { WORD_PATH, type NodeWord, type OwnRoom } from "../../src/ops/node-word.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import type { StoreUrls } from "../kit/stores.ts";
 import { Child } from "./checkpoint-child.ts";
@@ -259,12 +259,12 @@ export class Scene implements AsyncDisposable {
     return Promise.all(this.#nodes.map(({ child }) => child.ask(kind, message)));
   }
 
-  async #ownRooms({ internalPort }: Node): Promise<OwnRoom[]> {
-    const response = await fetch(`http://127.0.0.1:${internalPort}${ROOMS_PATH}`, {
+  async #ownRooms({ internalPort }: Node): Promise<readonly OwnRoom[]> {
+    const response = await fetch(`http://127.0.0.1:${internalPort}${WORD_PATH}`, {
       headers: { [KEY_HEADER]: this.#key },
     });
     if (!response.ok) throw new Error(`a node does not tell of its rooms: ${response.status}`);
-    return (await response.json()) as OwnRoom[]; // our own node's answer
+    return ((await response.json()) as NodeWord).rooms; // our own node's answer
   }
 }
 

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import { Lease } from "../../src/ownership/lease.ts";
-import { mayJudge } from "../../src/membership/heartbeat.ts";
 import { fakeClock } from "../kit/fake-clock.ts";
 
 test("[OWN4] a lease is counted from before the renewal was asked for, and ends a margin earlier than Postgres's", () => {
@@ -35,10 +34,27 @@ test("[OWN3] a revoked lease never comes back", () => {
   expect(lease.isHeld).toBe(false);
 });
 
-test.each([
-  ["never heard from Postgres", undefined, 10_000, false],
-  ["heard from it for less than a lease", 8_000, 10_000, false],
-  ["heard from it for a full lease", 7_000, 10_000, true],
-])("[OWN5] who %s may judge others' silence: %s", (_what, since, now, may) => {
-  expect(mayJudge(since, now, 3_000)).toBe(may);
+test("[OWN7] what the peers promise makes a lease longer, up to when it ends whatever they say", () => {
+  const clock = fakeClock();
+  const lease = new Lease(clock, 3_000, 250);
+  lease.renewed(clock.monotonicMs());
+  clock.advance(2_000);
+  lease.extended(clock.monotonicMs(), Number.POSITIVE_INFINITY);
+  expect(lease.leftMs).toBe(2_750);
+  clock.advance(2_000);
+  lease.extended(clock.monotonicMs(), clock.monotonicMs() + 1_000);
+  expect(lease.leftMs).toBe(1_000);
+  lease.extended(clock.monotonicMs(), clock.monotonicMs() - 1);
+  expect(lease.leftMs, "a promise takes nothing away").toBe(1_000);
+});
+
+test("[OWN7] a lease that is over is given back by Postgres only", () => {
+  const clock = fakeClock();
+  const lease = new Lease(clock, 3_000, 250);
+  lease.renewed(clock.monotonicMs());
+  clock.advance(2_750);
+  lease.extended(clock.monotonicMs(), Number.POSITIVE_INFINITY);
+  expect(lease.isHeld).toBe(false);
+  lease.renewed(clock.monotonicMs());
+  expect(lease.isHeld).toBe(true);
 });

@@ -216,7 +216,12 @@ const TABLE: readonly { name: string; facts: StoryFact[]; lines: string[] }[] = 
       event(3_000, "node-a", "postgres:regained", { awayMs: 3_000 }),
       event(3_010, "node-b", "postgres:regained", { awayMs: 3_000 }),
     ],
-    lines: ["Postgres does not answer; players play on", "Postgres answers again, after 3.0 s"],
+    lines: ["Postgres does not answer; players play on, unsaved", "Postgres answers again, after 3.0 s"],
+  },
+  {
+    name: "a node that may not go on without Postgres",
+    facts: [event(0, "node-a", "failsafe:denied", { why: "a peer reaches Postgres" })],
+    lines: ["node-a cannot reach Postgres (a peer reaches Postgres): its rooms stand still when its lease ends"],
   },
 ];
 

@@ -1,12 +1,14 @@
 -- Mark an incarnation down for good. Its rooms may be claimed from then on.
 -- $1 incarnation uuid · $2 reason text · $3 the node that says so, uuid · $4 only when its lease has lapsed, boolean
+-- $5 not after this time, in ms since 1970, double precision, or null: the statement may have been held up on its way
 -- One row {node_id, silent_ms, rooms} when this call did it; no row when it was down already, when its lease has not
--- lapsed although that was asked for, or when the node that says so is itself down or without a lease.
+-- lapsed although that was asked for, when it is too late, or when the node that says so is itself down or without a lease.
 WITH marked AS (
   UPDATE node
      SET state = 'down', down_at = clock_timestamp(), down_reason = $2
    WHERE incarnation = $1::uuid AND state <> 'down'
      AND (NOT $4::boolean OR lease_until < clock_timestamp())
+     AND ($5::double precision IS NULL OR extract(epoch FROM clock_timestamp()) * 1000 < $5::double precision)
      AND EXISTS (SELECT 1 FROM node judge
                   WHERE judge.incarnation = $3::uuid AND judge.state <> 'down' AND judge.lease_until > clock_timestamp())
   RETURNING incarnation, node_id, renewed_at
