@@ -1,7 +1,7 @@
 // The frames of the link between a gateway and an owner: what they look like on the wire, written and read.
 //
-// A frame is `length u32 · kind u8 · room-id length u8 · room id · epoch u32 · body`, little-endian; the length counts what
-// follows it. So every frame names its room and the activation that it is of or for. In the body stands the number of the
+// A frame is `length u32 · kind u8 · room-id length u8 · room id · epoch f64 · body`, little-endian; the length counts what
+// follows it; an epoch is an integer too large for 32 bits. So every frame names its room and the activation that it is of or for. In the body stands the number of the
 // player's place on this link, then what there is to say; a message to players (`down`) holds its bytes once, and then the
 // places of all who get it. Numbers of places are the gateway's to give, and are never used twice on a link.
 //
@@ -67,10 +67,10 @@ export interface Frame {
 
 /** The part of a frame that names the room and its activation, made once for many. */
 export function headOf(roomId: RoomId | "", epoch: number): Buffer {
-  const head = Buffer.allocUnsafe(1 + roomId.length + 4);
+  const head = Buffer.allocUnsafe(1 + roomId.length + 8);
   head[0] = roomId.length;
   head.write(roomId, 1, "latin1");
-  head.writeUInt32LE(epoch, 1 + roomId.length);
+  head.writeDoubleLE(epoch, 1 + roomId.length);
   return head;
 }
 
@@ -184,7 +184,7 @@ export class LinkReader {
     this.#needed = 4;
     while (all.length >= 4) {
       const length = all.readUInt32LE(0);
-      if (length < 6 || length > FRAME_BYTES_MAX) throw new LinkFault(`a frame of ${length} bytes`);
+      if (length < 10 || length > FRAME_BYTES_MAX) throw new LinkFault(`a frame of ${length} bytes`);
       this.#needed = 4 + length;
       if (all.length < 4 + length) break;
       take(frameFrom(all.subarray(4, 4 + length)));
@@ -200,11 +200,12 @@ function frameFrom(bytes: Buffer): Frame {
   const kind = bytes[0] as Kind; // checked on the next line
   if (!KINDS.has(kind)) throw new LinkFault(`a frame of kind ${kind}`);
   const idBytes = bytes[1] ?? 0;
-  const bodyAt = 2 + idBytes + 4;
+  const bodyAt = 2 + idBytes + 8;
   if (idBytes > ROOM_ID_BYTES_MAX || bytes.length < bodyAt) throw new LinkFault("a frame without its room");
   // Only ever looked up: an id that is none names no room.
   const roomId = bytes.toString("latin1", 2, 2 + idBytes) as RoomId;
-  const epoch = bytes.readUInt32LE(2 + idBytes) as Epoch;
+  const epoch = bytes.readDoubleLE(2 + idBytes) as Epoch;
+  if (!Number.isSafeInteger(epoch) || epoch < 0) throw new LinkFault("a frame of no epoch");
   const body = bytes.subarray(bodyAt);
   if (body.length < 4) throw new LinkFault(`a frame of kind ${kind} without its place`);
   if (kind === KIND.down) {
