@@ -298,6 +298,11 @@ export const TEXTS = {
     fallback: "ringside",
     why: "the Postgres schema that holds Ringside's tables",
   },
+  roles: {
+    env: ["RINGSIDE_ROLES"],
+    fallback: "gateway,rooms",
+    why: "what this node is for: gateway (players connect to it), rooms (rooms run on it), or both",
+  },
   logLevel: { env: ["LOG_LEVEL"], fallback: "info", why: "error, warn, info or debug" },
 } as const satisfies Record<string, TextRow>;
 
@@ -307,6 +312,15 @@ type TextName = keyof typeof TEXTS;
 export type Config = Readonly<
   Record<NumberName, number> & Record<Exclude<TextName, "nodeId">, string> & { nodeId: NodeId }
 >;
+
+const ROLES = ["gateway", "rooms"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** What a node is for. */
+export function rolesOf({ roles }: Pick<Config, "roles">): Role[] {
+  const named = roles.split(",").map((role) => role.trim());
+  return ROLES.filter((role) => named.includes(role));
+}
 
 /**
  * Reads the settings of one node from environment variables.
@@ -347,6 +361,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(texts.schemaName)) {
     wrong.push(`DATABASE_SCHEMA=${texts.schemaName} must be a plain lower-case Postgres name`);
   }
+  const unknownRoles = texts.roles.split(",").filter((role) => !ROLES.some((known) => known === role.trim()));
+  if (unknownRoles.length > 0) wrong.push(`RINGSIDE_ROLES=${texts.roles} must be gateway, rooms or both`);
   if (!["error", "warn", "info", "debug"].includes(texts.logLevel)) {
     wrong.push(`LOG_LEVEL=${texts.logLevel} must be error, warn, info or debug`);
   }

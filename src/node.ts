@@ -14,7 +14,7 @@ import { RoomCommits } from "./commit/room-commits.ts";
 import { CommitStore } from "./commit/commit-store.ts";
 import { kindsOf } from "./colyseus/class-version.ts";
 import { Colyseus, type GameOptions } from "./colyseus/server.ts";
-import type { Config } from "./config.ts";
+import { rolesOf, type Config } from "./config.ts";
 import { messageOf, RingsideError, type ErrorCode } from "./errors.ts";
 import type { EventBus } from "./events.ts";
 import { GatewayPlaces } from "./gateway/gateway-places.ts";
@@ -236,8 +236,15 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       }
     };
 
+    const takesPlayers = rolesOf(config).includes("gateway");
     const closedFor = (): ErrorCode | undefined =>
-      state === "starting" ? "NODE_NOT_READY" : state === "draining" ? "DRAINING" : undefined;
+      !takesPlayers
+        ? "NO_GATEWAY"
+        : state === "starting"
+          ? "NODE_NOT_READY"
+          : state === "draining"
+            ? "DRAINING"
+            : undefined;
     const startedAt = clock.nowMs();
     const ownWord = (): NodeWord => ({
       incarnation,
@@ -246,7 +253,12 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       leaseLeftMs: lease.leftMs,
       rooms: tellOfRooms(host.activations.values(), lease.isHeld, clock.monotonicMs()),
     });
-    const publicServer = createPublicServer({ transport: colyseus.transport, router, closedFor });
+    const publicServer = createPublicServer({
+      transport: colyseus.transport,
+      router,
+      closedFor,
+      takesPlayers,
+    });
     const internalServer = createInternalServer({
       clusterKey: config.clusterKey,
       self: incarnation,
@@ -306,6 +318,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       internalPort,
       managementPort,
       config.leaseMs,
+      rolesOf(config),
     ]);
     await heartbeat.start();
     closing.push(() => heartbeat.stop());
