@@ -84,6 +84,8 @@ export interface Events {
   "link:lost": { toNodeId: NodeId; why: string; players: number };
   /** An owner could not be called, or does not understand us. Told once until it changes. */
   "link:refused": { toNodeId: NodeId; why: string };
+  /** A gateway with so many players of this owner's rooms did not read in time: its link was cut. Told by the owner. */
+  "link:fell-behind": { why: string; players: number };
   /** A player who read too slowly was cut off, to come back for the full state. */
   "player:cut-off": { roomId: RoomId; sessionId: SessionId; why: string };
   /** `bytes`: as they were stored. */

@@ -181,6 +181,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const places = new GatewayPlaces({
       config,
       clock,
+      events,
       transport: colyseus.transport,
       maySpeak: () => lease.isHeld,
       admit: (roomId) => router.admit(roomId),

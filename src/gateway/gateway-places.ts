@@ -9,6 +9,7 @@ import { isFullState, isPatch } from "../colyseus/player-frames.ts";
 import { Place, type PlaceEnd } from "../colyseus/room-place.ts";
 import type { Origin, RoomTransport, SeatRequest } from "../colyseus/room-transport.ts";
 import type { Config } from "../config.ts";
+import type { EventBus } from "../events.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { LinkEnd } from "./link-end.ts";
@@ -33,6 +34,7 @@ const ABNORMAL_CLOSURE = 1006;
 export interface GatewayPlacesParts {
   readonly config: Config;
   readonly clock: Clock;
+  readonly events: EventBus;
   readonly transport: RoomTransport;
   /** Whether this node may speak for its rooms, right now. */
   readonly maySpeak: () => boolean;
@@ -71,6 +73,8 @@ class GatewayLink {
   readonly #heads = new Map<RoomId, { readonly epoch: Epoch; readonly head: Buffer }>();
   readonly #onClosed: () => void;
   #isBehind = false;
+  /** What made it fall behind is on its way; the full states are not yet. */
+  #isCaughtUp = false;
   #resyncedAtMs = Number.NEGATIVE_INFINITY;
   #cancel = (): void => {};
 
@@ -113,7 +117,7 @@ class GatewayLink {
     this.#end.putDown(from.head, from.place, bytes);
     if (!this.#isBehind && this.#end.queuedBytes > this.#parts.config.linkBehindBytes) this.#fallBehind();
     else if (this.#isBehind && this.#end.queuedBytes > this.#parts.config.linkBytesMax) {
-      this.#end.close("too much waits for this gateway");
+      this.#cutOff("too much waits for it");
     }
   }
 
@@ -202,16 +206,34 @@ class GatewayLink {
   // ---- a gateway that is slow, or gone ----
 
   #fallBehind(): void {
-    const { clock, config } = this.#parts;
     this.#isBehind = true;
+    this.#isCaughtUp = false;
+    this.#watch(this.#end.queuedBytes);
+  }
+
+  /** A gateway that reads, however slowly, is left its link. */
+  #watch(queuedBytes: number): void {
+    const { clock, config } = this.#parts;
     this.#cancel();
     this.#cancel = clock.after(config.playerBehindMs, () => {
-      if (this.#isBehind) this.#end.close("did not catch up in time");
+      // After a pause of this process the timers come first; what the sockets have done meanwhile comes next.
+      setImmediate(() => {
+        if (!this.#isBehind || !this.#end.isOpen || this.#isCaughtUp) return;
+        const nowBytes = this.#end.queuedBytes;
+        if (nowBytes >= queuedBytes) this.#cutOff("it reads nothing");
+        else this.#watch(nowBytes);
+      });
     });
+  }
+
+  #cutOff(why: string): void {
+    this.#parts.events.emit("link:fell-behind", { why, players: this.#places.size });
+    this.#end.close(why);
   }
 
   #drained(): void {
     if (!this.#isBehind) return;
+    this.#isCaughtUp = true;
     const { clock } = this.#parts;
     this.#cancel();
     const waitMs = Math.max(0, this.#resyncedAtMs + RESYNC_EVERY_MS - clock.monotonicMs());

@@ -311,7 +311,10 @@ export class Player {
     this.#isBehind = true;
     this.#cancelDeadline();
     this.#cancelDeadline = this.#parts.clock.after(this.#parts.config.playerBehindMs, () => {
-      if (this.#parts.socket.writableLength > 0) this.#cutOff("did not catch up in time");
+      // After a pause of this process the timers come first; what the socket has done meanwhile comes next.
+      setImmediate(() => {
+        if (this.#isBehind && this.#parts.socket.writableLength > 0) this.#cutOff("did not catch up in time");
+      });
     });
   }
 

@@ -27,6 +27,7 @@ const LEVELS: Partial<Record<EventName, "error" | "warn" | "debug">> = {
   "seat:relinked": "debug",
   "link:lost": "warn",
   "link:refused": "warn",
+  "link:fell-behind": "warn",
   "player:cut-off": "warn",
 };
 

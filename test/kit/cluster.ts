@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly game?: string;
   /** Settings for every node. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Nodes that are for one thing only, by name; the others are for both. */
+  readonly roles?: Readonly<Record<string, "gateway" | "rooms">>;
   /** The stores; the ones of the test run if not given. */
   readonly stores?: StoreUrls;
 }
@@ -107,6 +109,7 @@ export class TestCluster implements AsyncDisposable {
   readonly #nodes = new Map<string, TestNode>();
   readonly #everyProcess: TestNode[] = [];
   readonly #env: Readonly<Record<string, string>>;
+  readonly #roles: NonNullable<ClusterOptions["roles"]>;
   readonly #game: string | undefined;
   #front: Front | undefined;
   /** Load balancers that prefer one node, by its name. */
@@ -126,6 +129,7 @@ export class TestCluster implements AsyncDisposable {
     this.#database = name;
     this.databaseUrl = url.href;
     this.#game = options.game && fileURLToPath(new URL(options.game, TESTS));
+    this.#roles = options.roles ?? {};
     this.#env = {
       PATH: process.env["PATH"] ?? "",
       DATABASE_URL: this.databaseUrl,
@@ -229,7 +233,7 @@ export class TestCluster implements AsyncDisposable {
   async add(nodeId: string, game?: string): Promise<TestNode> {
     const module = game === undefined ? this.#game : fileURLToPath(new URL(game, TESTS));
     const child = spawn(process.execPath, module === undefined ? [MAIN] : [MAIN, module], {
-      env: { ...this.#env, NODE_ID: nodeId },
+      env: { ...this.#env, RINGSIDE_ROLES: this.#roles[nodeId] ?? "", NODE_ID: nodeId },
       stdio: ["ignore", "pipe", "pipe", "ipc"], // a node leaves when whoever started it is gone
     });
     const node = new TestNode(nodeId, child);
