@@ -1,4 +1,4 @@
-// A room with a wide state, all of which changes all the time: 5 MB/s to each player. For who reads too slowly.
+// A room with a wide state, all of which changes all the time: 2 MB/s to each player. For who reads too slowly.
 
 import { randomBytes } from "node:crypto";
 import { t } from "@colyseus/schema";
@@ -12,7 +12,7 @@ const WideState = ProbeState.extend({ lines: t.array("string") }, "WideState");
 
 class WideRoom extends QuietRoom {
   override state = new WideState() as never;
-  override patchRate = 20;
+  override patchRate = 50;
 
   override onCreate(options: object): void | Promise<void> {
     const state = this.state as unknown as InstanceType<typeof WideState>;
@@ -21,7 +21,7 @@ class WideRoom extends QuietRoom {
       state.tick += 1;
       for (let line = 0; line < LINES; line++)
         state.lines[line] = randomBytes(LINE_BYTES / 2).toString("hex");
-    }, 20);
+    }, 50);
     return super.onCreate(options);
   }
 }
