@@ -1,5 +1,5 @@
-// One end of a link: frames in and out of a socket, one write a turn of the event loop, and a link that is half open does
-// not stay. Neither side knows here what it is to the other.
+// One end of a link: frames in and out of a socket, one write a turn of the event loop at most, and a link that is half open
+// does not stay. Neither side knows here what it is to the other.
 
 import type { Duplex } from "node:stream";
 import { messageOf } from "../errors.ts";
@@ -8,6 +8,11 @@ import { KIND, LinkReader, LinkWriter, NO_ROOM, type Frame, type Kind } from "./
 
 /** In how many parts the time is cut after which silence ends a link. */
 const LOOKS = 6;
+/**
+ * What is said sooner than this after a write goes with the next one. A write and the read at the other end cost as much as
+ * some hundred frames; who says little does not wait at all.
+ */
+const GATHER_MS = 2;
 /** How soon is looked again whether what must wait may go. */
 const LOOK_AGAIN_MS = 20;
 
@@ -34,6 +39,7 @@ export class LinkEnd {
   readonly #reader = new LinkReader();
   readonly #socket: Duplex;
   #isFlushDue = false;
+  #writtenAtMs = Number.NEGATIVE_INFINITY;
   #holdsWords = false;
   #isOpen = true;
   #heard = true;
@@ -88,8 +94,13 @@ export class LinkEnd {
   #flushSoon(): void {
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
-    setImmediate(() => this.#flush());
+    const { clock } = this.#parts;
+    const waitMs = this.#writtenAtMs + GATHER_MS - clock.monotonicMs();
+    if (waitMs <= 0) setImmediate(this.#flushNow);
+    else clock.after(waitMs, this.#flushNow);
   }
+
+  readonly #flushNow = (): void => this.#flush();
 
   #flush(): void {
     if (!this.#isOpen || this.#writer.bytes === 0) {
@@ -104,6 +115,7 @@ export class LinkEnd {
     }
     this.#isFlushDue = false;
     this.#holdsWords = false;
+    this.#writtenAtMs = this.#parts.clock.monotonicMs();
     this.#socket.write(this.#writer.take());
   }
 

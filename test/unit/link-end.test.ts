@@ -43,8 +43,8 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
 }
 
-test("what is said in one turn of the event loop is one write", async () => {
-  const { near, far } = pair();
+test("what is said in one turn of the event loop is one write, and so is what is said right after one", async () => {
+  const { clock, near, far } = pair();
   let writes = 0;
   const { socket } = near;
   const write = socket.write.bind(socket) as (chunk: Buffer) => boolean;
@@ -57,6 +57,16 @@ test("what is said in one turn of the event loop is one write", async () => {
   await settle();
   expect(writes).toBe(1);
   expect(far.frames).toHaveLength(101);
+
+  for (let turn = 0; turn < 10; turn++) {
+    near.end.put(KIND.cut, HEAD, turn);
+    await settle();
+  }
+  expect(writes, "so soon after the one before").toBe(1);
+  clock.advance(5);
+  await settle();
+  expect(writes).toBe(2);
+  expect(far.frames).toHaveLength(111);
 });
 
 test("[GATE4] a link whose other end says nothing any more is ended: half open is not open", async () => {
@@ -117,6 +127,7 @@ test("[OWN4] a room's word waits when the lease has run out under it; other fram
 
   near.end.putDown(HEAD, 1, Buffer.of(15, 1));
   maySpeak = false; // between the word and the write
+  clock.advance(5);
   await settle();
   clock.advance(200);
   await settle();
@@ -129,6 +140,8 @@ test("[OWN4] a room's word waits when the lease has run out under it; other fram
 
   maySpeak = false;
   near.end.put(KIND.cut, HEAD, 2);
+  await settle();
+  clock.advance(5);
   await settle();
   expect(far.frames.at(-1)?.kind).toBe(KIND.cut);
 });
