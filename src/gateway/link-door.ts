@@ -22,7 +22,7 @@ export interface Called {
 /**
  * Calls an owner.
  *
- * @param withinMs how long it may take in all
+ * @param withinMs how long it may say nothing
  * @throws Error that says why there is no link
  */
 export function callOwner(member: Member, key: string, withinMs: number): Promise<Called> {
