@@ -56,7 +56,7 @@ export function createInternalServer(parts: InternalServerParts): http.Server {
       answer(socket, "NOT_ALLOWED");
     } else if (request.url === LINK_PATH) {
       answerLink(socket, parts.self);
-      const caller = callerOf(request);
+      const caller = callerOf(request, parts.self);
       if (caller !== undefined) parts.onLinked(caller);
     } else if (request.url === PLAYERS_PATH && places !== undefined) {
       if (answerCall(request, socket, parts.self)) places.accept(socket, head);

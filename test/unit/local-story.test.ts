@@ -221,7 +221,9 @@ const TABLE: readonly { name: string; facts: StoryFact[]; lines: string[] }[] = 
   {
     name: "a node that may not go on without Postgres",
     facts: [event(0, "node-a", "failsafe:denied", { why: "a peer reaches Postgres" })],
-    lines: ["node-a cannot reach Postgres (a peer reaches Postgres): its rooms stand still when its lease ends"],
+    lines: [
+      "node-a cannot reach Postgres (a peer reaches Postgres): its rooms stand still when its lease ends",
+    ],
   },
 ];
 
