@@ -12,7 +12,7 @@ const LOOKS = 6;
  * What is said sooner than this after a write goes with the next one. A write and the read at the other end cost as much as
  * some hundred frames; who says little does not wait at all.
  */
-const GATHER_MS = 2;
+const GATHER_MS = 4;
 /** How soon is looked again whether what must wait may go. */
 const LOOK_AGAIN_MS = 20;
 

@@ -38,6 +38,8 @@ interface Process {
   readonly server: Server;
   /** CPU of each round, in us a player and second. */
   readonly cpuUs: number[];
+  /** What it takes without any player, in ms of CPU a second. */
+  idleMs: number;
   bytesBefore: number;
   rssBefore: number;
   bytesAPlayer: number;
@@ -118,6 +120,7 @@ class Scene implements AsyncDisposable {
 
     this.#players = this.#stack.use(new Child("gateway-players.ts", [String(seed)], {}));
     const rooms = Math.max(1, Math.floor(players / this.#each));
+    await this.#measureIdle();
     for (const { name, port, processes } of this.setups) {
       for (const one of processes) {
         const { liveBytes, rssBytes } = await one.server.ask("remembers", { kind: "memory" });
@@ -170,6 +173,19 @@ class Scene implements AsyncDisposable {
     await this.#stack.disposeAsync();
   }
 
+  async #measureIdle(): Promise<void> {
+    const all = this.setups.flatMap(({ processes }) => processes);
+    await systemClock.sleep(SETTLE_MS);
+    await Promise.all(all.map(({ server }) => server.ask("sampled", { kind: "sample" })));
+    await systemClock.sleep(this.#options.windowMs);
+    await Promise.all(
+      all.map(async (one) => {
+        const { sample } = await one.server.ask("sampled", { kind: "sample" });
+        one.idleMs = (sample.cpuMs * 1_000) / sample.wallMs;
+      }),
+    );
+  }
+
   #setup(name: string, port: number, processes: readonly Process[]): void {
     this.setups.push({ name, port, processes, patchesASecond: [], p50Ms: [], p99Ms: [] });
   }
@@ -178,7 +194,7 @@ class Scene implements AsyncDisposable {
     const server: Server = this.#stack.use(new Child("gateway-server.ts", [kind], env));
     const { publicPort: port } = await server.ask("ready", undefined);
     return {
-      ...{ name, server, port, cpuUs: [], bytesBefore: 0, rssBefore: 0 },
+      ...{ name, server, port, cpuUs: [], idleMs: 0, bytesBefore: 0, rssBefore: 0 },
       ...{ bytesAPlayer: 0, rssAPlayer: 0 },
     };
   }
@@ -212,11 +228,12 @@ const median = (values: readonly number[]): number => percentile(values, 0.5);
 
 function tableOf(each: number, scene: Scene): string {
   const rows = [
-    ["", "CPU us/player s", "KB/player", "RSS KB/player", "patches/s", "interval p50", "p99 ms"],
+    ["", "CPU us/player s", "idle ms/s", "KB/player", "RSS KB/player", "patches/s", "interval p50", "p99 ms"],
     ...scene.setups.flatMap((setup) =>
       setup.processes.map((one, index) => [
         setup.processes.length > 1 ? `${setup.name}: ${one.name}` : one.name,
         median(one.cpuUs).toFixed(0),
+        one.idleMs.toFixed(1),
         (one.bytesAPlayer / 1_024).toFixed(1),
         (one.rssAPlayer / 1_024).toFixed(1),
         ...(index === 0
