@@ -137,7 +137,8 @@ class GatewayLink {
 
   #hear(frame: Frame): void {
     const place = placeOf(frame);
-    switch (frame.kind) {
+    // Only some kinds are a gateway's to send.
+    switch (frame.kind as number) {
       case KIND.up: {
         const held = this.#places.get(place);
         if (held !== undefined) held.heard(restOf(frame));
@@ -240,7 +241,8 @@ class GatewayLink {
     this.#cancel = clock.after(waitMs, () => {
       this.#resyncedAtMs = clock.monotonicMs();
       this.#isBehind = false;
-      for (const { place } of [...this.#stale]) this.#places.get(place)?.resync();
+      const stale = Array.from(this.#stale); // who gets a full state is out of it
+      for (const { place } of stale) this.#places.get(place)?.resync();
     });
   }
 

@@ -106,7 +106,8 @@ export class OwnerLink implements Line {
   }
 
   #hear(frame: Frame): void {
-    switch (frame.kind) {
+    // Only some kinds are an owner's to send.
+    switch (frame.kind as number) {
       case KIND.down:
         this.#deliver(frame);
         break;

@@ -43,6 +43,10 @@ export class OwnerLinks {
     return call;
   }
 
+  has(member: Member): boolean {
+    return this.#links.has(member.incarnation);
+  }
+
   /** Cuts the links to those who do not count any more. */
   follow(view: View): void {
     for (const [incarnation, link] of this.#links) {

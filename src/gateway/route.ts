@@ -17,7 +17,7 @@ import { ERRORS, type ErrorCode } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { Epoch, Incarnation, RoomId, SessionId } from "../ids.ts";
 import { KEY_HEADER } from "../membership/peer-http.ts";
-import type { Member, View } from "../membership/view.ts";
+import { memberOf, type Member, type View } from "../membership/view.ts";
 import type { Directory, Ownership } from "../ownership/directory.ts";
 import type { Lease } from "../ownership/lease.ts";
 import { locate, type Location } from "../placement/locate.ts";
@@ -35,6 +35,8 @@ const ANSWER_READ_MS = 1_000;
 /** How long until the question where a room is gets asked again, unless the view changes before: soon, then less soon. */
 const ASK_AGAIN_FIRST_MS = 5;
 const ASK_AGAIN_MS = 50;
+/** How long until it is asked again where a room is whose owner cannot be called, unless the view changes before. */
+const NO_OWNER_MS = 100;
 /** How often it is asked whether a room is still where an answer is waited for. */
 const ASK_MEANWHILE_MS = 250;
 /** How many last known owners are remembered for when Postgres cannot be asked. */
@@ -145,9 +147,14 @@ export class Router {
    * @returns undefined when it is not to be had here now
    */
   async admit(roomId: RoomId): Promise<Epoch | undefined> {
-    const { activate, epochHere, lease } = this.#parts;
+    const { activate, epochHere, lease, ring, self } = this.#parts;
     if (this.#isStopped) return undefined;
-    if ((await this.locate(roomId)).at === "claim") await activate(roomId).catch(() => {}); // the next line tells
+    // Where the ring gives the room to this node the claim is the question: it takes nothing that is another's. After a
+    // failover that is each room, and each would otherwise be asked for twice.
+    const isOurs = ring().memberFor(roomId)?.incarnation === self;
+    if (epochHere(roomId) === undefined && (isOurs || (await this.locate(roomId)).at === "claim")) {
+      await activate(roomId).catch(() => {}); // the next line tells
+    }
     return lease.isHeld ? epochHere(roomId) : undefined;
   }
 
@@ -229,10 +236,14 @@ export class Router {
   async #lead(player: Player, endsMs: number): Promise<Led> {
     const { activate, clock } = this.#parts;
     let waitMs = ASK_AGAIN_FIRST_MS;
+    let mayGuess = true;
     while (!player.isGone && !this.#isStopped) {
       if (player.isPlaced) return "placed"; // by an offer that was given up too late
       if (clock.monotonicMs() >= endsMs) return "not in time";
-      const where = await this.locate(player.roomId).catch((): Location => ({ at: "nowhere-yet" }));
+      const guess = mayGuess ? this.#successorOf(player.roomId) : undefined;
+      if (guess !== undefined) mayGuess = false;
+      const where =
+        guess ?? (await this.locate(player.roomId).catch((): Location => ({ at: "nowhere-yet" })));
       switch (where.at) {
         case "here":
           if (await this.#localLine.open(player, AbortSignal.abort())) return "placed";
@@ -243,6 +254,8 @@ export class Router {
           break;
         case "peer":
           if (await this.#offer(player, where.member, endsMs)) return "placed";
+          // An owner whose process is gone is out of the view in a moment; until then there is nothing to ask.
+          if (!this.#links.has(where.member)) waitMs = NO_OWNER_MS;
           break;
         case "gone":
           return "no such room";
@@ -253,6 +266,19 @@ export class Router {
       waitMs = Math.min(waitMs * 2, ASK_AGAIN_MS);
     }
     return "gone";
+  }
+
+  /**
+   * Who should have a room whose last known owner does not count any more, without a question to Postgres: after a failover
+   * there would be one for each room of the dead node, just when its rooms are read. Whoever is asked knows better.
+   */
+  #successorOf(roomId: RoomId): Location | undefined {
+    const { ring, self, view } = this.#parts;
+    const known = this.#remembered.get(roomId);
+    if (known === undefined || known.owner === null || known.isQuarantined) return undefined;
+    if (known.owner === self || memberOf(view(), known.owner) !== undefined) return undefined;
+    const member = ring().memberFor(roomId);
+    return member === undefined || member.incarnation === self ? undefined : { at: "peer", member };
   }
 
   /** Offers a player to a peer, until the room turns out to be elsewhere: a frozen peer hears and never answers. */

@@ -194,8 +194,15 @@ class Scene implements AsyncDisposable {
     const server: Server = this.#stack.use(new Child("gateway-server.ts", [kind], env));
     const { publicPort: port } = await server.ask("ready", undefined);
     return {
-      ...{ name, server, port, cpuUs: [], idleMs: 0, bytesBefore: 0, rssBefore: 0 },
-      ...{ bytesAPlayer: 0, rssAPlayer: 0 },
+      name,
+      server,
+      port,
+      cpuUs: [],
+      idleMs: 0,
+      bytesBefore: 0,
+      rssBefore: 0,
+      bytesAPlayer: 0,
+      rssAPlayer: 0,
     };
   }
 
@@ -208,8 +215,11 @@ class Scene implements AsyncDisposable {
     url.pathname = `/${name}`;
     return {
       ...{ DATABASE_URL: url.href, REDIS_URL: this.#stores.redisUrl, KEY_PREFIX: `${name}:` },
-      ...{ CLUSTER_KEY: randomBytes(16).toString("hex"), BIND_HOST: "127.0.0.1" },
-      ...{ PORT: "0", INTERNAL_PORT: "0", MANAGEMENT_PORT: "0" },
+      CLUSTER_KEY: randomBytes(16).toString("hex"),
+      BIND_HOST: "127.0.0.1",
+      PORT: "0",
+      INTERNAL_PORT: "0",
+      MANAGEMENT_PORT: "0",
     };
   }
 }

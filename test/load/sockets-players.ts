@@ -38,8 +38,12 @@ async function join(port: number, roomId: string | null): Promise<string> {
   const nowMs = performance.now();
   const own: Seated = {
     room,
-    ...{ drops: 0, returns: 0, leftWith: undefined },
-    ...{ lastAtMs: nowMs, longestGapMs: 0, patches: 0 },
+    drops: 0,
+    returns: 0,
+    leftWith: undefined,
+    lastAtMs: nowMs,
+    longestGapMs: 0,
+    patches: 0,
   };
   seated.push(own);
   room.onStateChange(() => {

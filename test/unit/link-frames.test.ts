@@ -144,13 +144,13 @@ test("what is written is read, in order, wherever the network cuts it and whenev
 test("what was taken is never written to again", () => {
   const writer = new LinkWriter();
   const head = headOf(ROOM, 1);
-  const taken: { bytes: Buffer; then: string }[] = [];
+  const taken: { bytes: Buffer; before: string }[] = [];
   for (let turn = 0; turn < 400; turn++) {
     writer.putDown(head, turn, Buffer.alloc(300, turn & 0xff));
     const bytes = writer.take();
-    taken.push({ bytes, then: bytes.toString("hex") });
+    taken.push({ bytes, before: bytes.toString("hex") });
   }
-  for (const { bytes, then } of taken) expect(bytes.toString("hex")).toBe(then);
+  for (const { bytes, before } of taken) expect(bytes.toString("hex")).toBe(before);
 });
 
 /** A frame by hand: its kind, the length of its room's id as it is told, the epoch, the body. */
@@ -169,7 +169,15 @@ test.each([
   ["a length beyond all bounds", Buffer.of(0xff, 0xff, 0xff, 0xff)],
   ["a kind that there is not", frame(99, 0, 1, PLACE)],
   ["a room id that is longer than the frame", frame(KIND.up, 60, 1, PLACE)],
-  ["a room id beyond all bounds", frame(KIND.up, 100, 1, new Array<number>(200).fill(0))],
+  [
+    "a room id beyond all bounds",
+    frame(
+      KIND.up,
+      100,
+      1,
+      Array.from({ length: 200 }, () => 0),
+    ),
+  ],
   ["no place", frame(KIND.up, 0, 1, [])],
   ["an epoch that is none", frame(KIND.up, 0, 1.5, PLACE)],
   ["an epoch before all others", frame(KIND.up, 0, -1, PLACE)],
