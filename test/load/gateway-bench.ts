@@ -214,7 +214,9 @@ class Scene implements AsyncDisposable {
     this.#stack.defer(() => withAdmin(this.#stores.databaseUrl, `DROP DATABASE ${name} WITH (FORCE)`));
     url.pathname = `/${name}`;
     return {
-      ...{ DATABASE_URL: url.href, REDIS_URL: this.#stores.redisUrl, KEY_PREFIX: `${name}:` },
+      DATABASE_URL: url.href,
+      REDIS_URL: this.#stores.redisUrl,
+      KEY_PREFIX: `${name}:`,
       CLUSTER_KEY: randomBytes(16).toString("hex"),
       BIND_HOST: "127.0.0.1",
       PORT: "0",
