@@ -37,7 +37,11 @@ async function setUp(answer: PromiseAnswer = { kind: "promised" }) {
     ({ host: "127.0.0.1", internalPort: port, incarnation }) as Member; // nothing else of it is needed
   const stopping = new AbortController();
   return {
-    ...{ linked, asked, peers, at, signal: stopping.signal },
+    linked,
+    asked,
+    peers,
+    at,
+    signal: stopping.signal,
     async [Symbol.asyncDispose]() {
       stopping.abort();
       server.closeAllConnections();
