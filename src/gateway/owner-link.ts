@@ -94,8 +94,7 @@ export class OwnerLink implements Line {
       signal.addEventListener("abort", giveUp, { once: true });
       this.#openings.set(place, { player, settle });
       const { seat, origin } = player;
-      // What onAuth may want to know is known from the first time; a player who returns is known by the token.
-      const asked = { ...seat, ...(player.hasJoined ? {} : origin) };
+      const asked = { ...seat, ...origin };
       const newest = this.#parts.gate.newest(player.roomId) ?? 0;
       this.#end.put(KIND.open, headOf(player.roomId, newest), place, Buffer.from(JSON.stringify(asked)));
     });

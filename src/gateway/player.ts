@@ -66,6 +66,7 @@ export class Player {
   #epoch: Epoch | undefined;
   /** Whether the owner of the place has said that the seat is the player's. */
   #isJoined = false;
+  /** Whether the SDK has been told so by anybody. */
   #hasJoined = false;
   #token: string | undefined;
   #hearsInputs = false;
@@ -113,11 +114,6 @@ export class Player {
 
   get isPlaced(): boolean {
     return this.#place !== undefined;
-  }
-
-  /** Whether the SDK has been told that the seat is the player's. */
-  get hasJoined(): boolean {
-    return this.#hasJoined;
   }
 
   /** Since when the player is without a place, by the monotonic clock. */
