@@ -22,6 +22,11 @@ export function isJoin(message: Uint8Array): boolean {
   return codeOf(message) === Protocol.JOIN_ROOM;
 }
 
+/** With what a player leaves the room for good. */
+export function isLeave(message: Uint8Array): boolean {
+  return codeOf(message) === Protocol.LEAVE_ROOM;
+}
+
 export interface Join {
   /** With it the seat opens again. */
   readonly token: string;

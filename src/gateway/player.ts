@@ -10,6 +10,7 @@ import {
   failedRequest,
   isFullState,
   isJoin,
+  isLeave,
   isPatch,
   readJoin,
   requestId,
@@ -76,6 +77,8 @@ export class Player {
   #heldBytes = 0;
   /** Why the socket is not read now. */
   readonly #pausedBy = new Set<Pause>();
+  /** The player has said that they leave, and was not told yet that they have. */
+  #leave: Uint8Array | undefined;
   readonly #requests = new Set<number>();
 
   /** Patches are being left out. */
@@ -256,6 +259,7 @@ export class Player {
   }
 
   #pass(place: HeldPlace, message: Uint8Array): void {
+    if (isLeave(message)) this.#leave = message;
     const asked = requestId(message);
     if (asked !== undefined && this.#requests.size < REQUESTS_MAX) this.#requests.add(asked);
     place.send(message);
@@ -275,6 +279,8 @@ export class Player {
     const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
+    // Whoever wants to leave wants it of the next owner too; to leave is the one word that may be heard twice.
+    if (this.#leave !== undefined) held.push(this.#leave);
     for (const said of held) if (this.#place !== undefined) this.#pass(this.#place, said);
     this.resume("no place");
     if (this.#epoch !== undefined) this.#parts.onJoined(this, this.#epoch, awayMs);
