@@ -164,17 +164,10 @@ test("[SEAT3] with a new token durable of which the player has not heard: the on
   seat.cut();
   await doom("onReconnect");
   const restored = restoring();
-  await expect(seat.again(port())).rejects.toThrow(/closed with/);
+  // Their gateway keeps the connection and presents to the next owner what they came with, which by then is the one before.
+  const returning = seat.again(port());
   await survived(restored);
-  const [row] = await cluster.sql<{ is_heard: boolean; token_no: number; previous_hash: unknown }>(
-    "SELECT * FROM seat WHERE session_id = $1",
-    [seat.sessionId],
-  );
-  expect(row, "the fault came between the two").toMatchObject({
-    is_heard: false,
-    previous_hash: expect.any(Buffer) as unknown,
-  });
-  const back = await seat.again(port());
+  const back = await returning;
   await back.acknowledge();
   await expect(seat.again(port())).rejects.toThrow("closed with 4002");
   await expectSeats(cluster, witness, { present: [witness.sessionId, seat.sessionId] });
