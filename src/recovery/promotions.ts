@@ -14,7 +14,7 @@ import type { EventBus } from "../events.ts";
 import type { Epoch } from "../ids.ts";
 import type { Database } from "../postgres/query.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { repeat } from "../runtime/repeat.ts";
+import { Lookout } from "../runtime/lookout.ts";
 
 /** Seldom: a promotion breaks every connection, and whoever has a new one looks. */
 const LOOK_EVERY_MS = 10_000;
@@ -29,53 +29,29 @@ export interface PromotionsParts {
 
 export class Promotions {
   readonly #parts: PromotionsParts;
-  readonly #stopping = new AbortController();
+  readonly #lookout: Lookout;
   #firstEpoch: Epoch | undefined;
   /** Rooms whose seats are still to be written. */
   #unsure = new Set<Activation>();
-  #loop: Promise<void> | undefined;
-  #look: Promise<void> | undefined;
-  #lookAgain = false;
 
   constructor(parts: PromotionsParts) {
     this.#parts = parts;
+    this.#lookout = new Lookout(parts.clock, LOOK_EVERY_MS, () => this.#lookOnce());
   }
 
   /** @throws when Postgres does not answer the first time */
   async start(): Promise<void> {
     this.#firstEpoch = await this.#readFirstEpoch();
-    const look = async (): Promise<void> => {
-      this.hurry();
-      await this.#look;
-    };
-    this.#loop = repeat(this.#parts.clock, LOOK_EVERY_MS, this.#stopping.signal, look, () => {}); // it never fails
+    this.#lookout.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
-    await this.#look;
+  stop(): Promise<void> {
+    return this.#lookout.stop();
   }
 
-  /** There is a new connection: looks now, or once more when a look is under way. */
+  /** There is a new connection: it may lead to another server. */
   hurry(): void {
-    if (this.#stopping.signal.aborted || this.#firstEpoch === undefined) return;
-    if (this.#look !== undefined) {
-      this.#lookAgain = true;
-      return;
-    }
-    this.#look = this.#lookUntilQuiet().finally(() => (this.#look = undefined));
-  }
-
-  async #lookUntilQuiet(): Promise<void> {
-    do {
-      this.#lookAgain = false;
-      try {
-        await this.#lookOnce();
-      } catch {
-        return; // Postgres is away; the heartbeat says so, and the next look comes by itself
-      }
-    } while (this.#lookAgain && !this.#stopping.signal.aborted);
+    if (this.#firstEpoch !== undefined) this.#lookout.hurry();
   }
 
   async #lookOnce(): Promise<void> {

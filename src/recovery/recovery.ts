@@ -15,6 +15,7 @@ import type { ClaimedRoom, Directory } from "../ownership/directory.ts";
 import type { Lease } from "../ownership/lease.ts";
 import type { Ring } from "../placement/ring.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { Lookout } from "../runtime/lookout.ts";
 import {
   boundsFor,
   planRecovery,
@@ -71,6 +72,7 @@ export class Recovery {
   readonly #parts: RecoveryParts;
   readonly #bounds: RecoveryBounds;
   readonly #stopping = new AbortController();
+  readonly #lookout: Lookout;
   #unowned: readonly RoomId[] = [];
   #orphaned: readonly RoomId[] = [];
   readonly #waiters = new Map<RoomId, Waiters>();
@@ -78,19 +80,17 @@ export class Recovery {
   readonly #claimed = new Map<RoomId, { readonly room: ClaimedRoom; readonly atMs: number }>();
   readonly #openings = new Map<RoomId, { readonly sinceMs: number; readonly done: Promise<void> }>();
   #cancelAgain = (): void => {};
-  #look: Promise<void> | undefined;
-  #lookAgain = false;
   #lookMax = LOOK_MAX;
   /** Whether the last look had as many rooms as it may have. */
   #wasFull = false;
   /** Whether there may be more by now, because some of them were claimed since. */
   #mayBeMore = false;
   #looks = 0;
-  #loop: Promise<void> | undefined;
 
   constructor(parts: RecoveryParts) {
     this.#parts = parts;
     this.#bounds = boundsFor(parts.config.restoresAtOnceMax);
+    this.#lookout = new Lookout(parts.clock, LOOK_EVERY_MS, () => this.#lookOnce());
   }
 
   get backlog(): Backlog {
@@ -102,15 +102,14 @@ export class Recovery {
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#lookout.start();
   }
 
   /** Takes nothing up any more, gives back what was claimed and not begun, and waits for what is being opened. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#cancelAgain();
-    await this.#loop;
-    await this.#look;
+    await this.#lookout.stop();
     await Promise.allSettled(this.#claims.values());
     const unopened = [...this.#claimed.values()];
     this.#claimed.clear();
@@ -122,14 +121,9 @@ export class Recovery {
     await Promise.allSettled([...this.#openings.values()].map(({ done }) => done));
   }
 
-  /** Something may have changed: looks now, or once more when a look is under way. */
+  /** Rooms may have come free. */
   hurry(): void {
-    if (this.#stopping.signal.aborted) return;
-    if (this.#look !== undefined) {
-      this.#lookAgain = true;
-      return;
-    }
-    this.#look = this.#lookUntilQuiet().finally(() => (this.#look = undefined));
+    this.#lookout.hurry();
   }
 
   /**
@@ -163,25 +157,6 @@ export class Recovery {
 
   // ---- looking ----
 
-  async #run(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      this.hurry();
-      await this.#look;
-      await this.#parts.clock.sleep(LOOK_EVERY_MS, this.#stopping.signal).catch(() => {});
-    }
-  }
-
-  async #lookUntilQuiet(): Promise<void> {
-    do {
-      this.#lookAgain = false;
-      try {
-        await this.#lookOnce();
-      } catch {
-        return; // Postgres is away; the heartbeat says so, and the next look comes by itself
-      }
-    } while (this.#lookAgain && !this.#stopping.signal.aborted);
-  }
-
   async #lookOnce(): Promise<void> {
     const { directory, lease, host } = this.#parts;
     if (!lease.isHeld) return;
@@ -193,7 +168,7 @@ export class Recovery {
     if (!this.#wasFull) {
       this.#lookMax = LOOK_MAX;
     } else if (this.#unowned.length === 0) {
-      this.#lookAgain = this.#lookMax < LOOK_FURTHEST;
+      if (this.#lookMax < LOOK_FURTHEST) this.hurry();
       this.#lookMax = Math.min(LOOK_FURTHEST, this.#lookMax * 4);
     }
     this.#advance();

@@ -10,7 +10,7 @@ import type { EventBus, Events } from "../events.ts";
 import type { Incarnation, RoomId } from "../ids.ts";
 import type { Database } from "../postgres/query.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { repeat } from "../runtime/repeat.ts";
+import { Lookout } from "../runtime/lookout.ts";
 
 /** Seldom: who was not told was not listening, and looks as soon as it listens again. */
 const LOOK_EVERY_MS = 10_000;
@@ -28,40 +28,32 @@ export interface TakenRoomsParts {
 
 export class TakenRooms {
   readonly #parts: TakenRoomsParts;
-  readonly #stopping = new AbortController();
+  readonly #lookout: Lookout;
   /** When it was last told that a room was taken, by the monotonic clock. */
   #toldMs = Number.NEGATIVE_INFINITY;
   #listening = (): void => {};
-  #loop: Promise<void> | undefined;
-  #look: Promise<void> | undefined;
-  #lookAgain = false;
 
   constructor(parts: TakenRoomsParts) {
     this.#parts = parts;
+    this.#lookout = new Lookout(parts.clock, LOOK_EVERY_MS, () => this.#lookOnce());
   }
 
   start(): void {
-    const look = async (): Promise<void> => {
-      this.#lookSoon();
-      await this.#look;
-    };
     this.#listening = this.#parts.events.listen((name, facts) => {
       if (name === "room:restored") this.#opened(facts as Events["room:restored"]);
     });
-    this.#loop = repeat(this.#parts.clock, LOOK_EVERY_MS, this.#stopping.signal, look, () => {}); // it never fails
+    this.#lookout.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
     this.#listening();
-    await this.#loop;
-    await this.#look;
+    await this.#lookout.stop();
   }
 
   /** A room was taken from somebody: looks now, or once more when a look is under way. */
   hurry(): void {
     this.#toldMs = this.#parts.clock.monotonicMs();
-    this.#lookSoon();
+    this.#lookout.hurry();
   }
 
   /** Looks again if one was taken since this room was claimed. */
@@ -69,27 +61,7 @@ export class TakenRooms {
     const { clock, config } = this.#parts;
     const answeredMs = clock.monotonicMs() - waitedMs - restoreMs;
     // A claim is two statements; the room is this node's before they are answered.
-    if (this.#toldMs >= answeredMs - 2 * config.storeMs) this.#lookSoon();
-  }
-
-  #lookSoon(): void {
-    if (this.#stopping.signal.aborted) return;
-    if (this.#look !== undefined) {
-      this.#lookAgain = true;
-      return;
-    }
-    this.#look = this.#lookUntilQuiet().finally(() => (this.#look = undefined));
-  }
-
-  async #lookUntilQuiet(): Promise<void> {
-    do {
-      this.#lookAgain = false;
-      try {
-        await this.#lookOnce();
-      } catch {
-        return; // Postgres is away; the heartbeat says so, and the next look comes by itself
-      }
-    } while (this.#lookAgain && !this.#stopping.signal.aborted);
+    if (this.#toldMs >= answeredMs - 2 * config.storeMs) this.#lookout.hurry();
   }
 
   async #lookOnce(): Promise<void> {

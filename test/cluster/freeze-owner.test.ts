@@ -2,11 +2,12 @@
 
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { startCluster, type TestCluster } from "../kit/cluster.ts";
+import { startCluster } from "../kit/cluster.ts";
 import { Player } from "../kit/player.ts";
 import { expectOneOwner } from "../kit/proofs.ts";
 import { RawSocket } from "../kit/raw-socket.ts";
 import { until } from "../kit/until.ts";
+import { logWrites, type Write } from "../kit/write-log.ts";
 
 const GAME = "kit/probe-game.ts";
 const FENCED = 75;
@@ -15,30 +16,6 @@ const PING = Uint8Array.of(18);
 
 /** Colyseus pings its sockets every 3 s. */
 const LONGEST_REPEAT_MS = 3_200;
-
-interface Write {
-  readonly id: number;
-  readonly writer: string;
-  readonly what: string;
-  readonly epoch: number;
-}
-
-/** Lets Postgres itself keep a log of who has written what of any room, and at which epoch of that room. */
-async function logWrites(cluster: TestCluster): Promise<void> {
-  await cluster.sql(`
-    CREATE TABLE write_log (id serial PRIMARY KEY, writer text, what text, room_id text, epoch bigint);
-    CREATE FUNCTION log_write() RETURNS trigger LANGUAGE plpgsql AS $$
-    DECLARE changed record := coalesce(NEW, OLD);
-    BEGIN
-      INSERT INTO write_log (writer, what, room_id, epoch)
-      SELECT current_setting('application_name'), TG_TABLE_NAME || ' ' || TG_OP, changed.room_id, r.epoch
-        FROM room r WHERE r.room_id = changed.room_id;
-      RETURN NULL;
-    END $$;
-    CREATE TRIGGER log_checkpoint AFTER INSERT OR UPDATE OR DELETE ON checkpoint FOR EACH ROW EXECUTE FUNCTION log_write();
-    CREATE TRIGGER log_seat AFTER INSERT OR UPDATE OR DELETE ON seat FOR EACH ROW EXECUTE FUNCTION log_write();
-    CREATE TRIGGER log_room AFTER INSERT OR UPDATE OR DELETE ON room FOR EACH ROW EXECUTE FUNCTION log_write();`);
-}
 
 test("[OWN2] [OWN4] [GATE2] a frozen owner's rooms go on elsewhere; thawed, it says and writes nothing more", async () => {
   await using cluster = await startCluster({

@@ -12,6 +12,8 @@ import { connectionSettings } from "../../src/postgres/pool.ts";
 import { Database, readStatements } from "../../src/postgres/query.ts";
 import { startPostgresPair } from "../kit/postgres-pair.ts";
 
+const ROLES = ["gateway", "rooms"];
+
 const statements = readStatements();
 const LEASE_MS = 60_000;
 /** The first epoch of timeline 2. */
@@ -41,7 +43,7 @@ async function connect(config: Config): Promise<{ database: Database; sql: pg.Cl
 
 async function enter(database: Database): Promise<Incarnation> {
   const incarnation = randomUUID() as Incarnation;
-  await database.run("register-node", [incarnation, "n", "p", "127.0.0.1", 1, 1, 2, 3, LEASE_MS]);
+  await database.run("register-node", [incarnation, "n", "p", "127.0.0.1", 1, 1, 2, 3, LEASE_MS, ROLES]);
   return incarnation;
 }
 

@@ -13,6 +13,8 @@ import { connectionSettings } from "../../src/postgres/pool.ts";
 import { Database, readStatements } from "../../src/postgres/query.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
+const ROLES = ["gateway", "rooms"];
+
 const SCHEMA = `seats_${randomBytes(6).toString("hex")}`;
 const config = readConfig({
   NODE_ID: "contract",
@@ -32,7 +34,7 @@ let count = 0;
 
 async function enter(): Promise<Incarnation> {
   const who = randomUUID() as Incarnation;
-  await database.run("register-node", [who, `n${(count += 1)}`, "p", "127.0.0.1", 1, 1, 2, 3, 60_000]);
+  await database.run("register-node", [who, `n${(count += 1)}`, "p", "127.0.0.1", 1, 1, 2, 3, 60_000, ROLES]);
   return who;
 }
 

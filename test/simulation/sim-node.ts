@@ -163,7 +163,18 @@ export class SimNode implements Listener {
     const { config } = this.#around;
     this.#around.ports.listen(this.port, this);
     const { incarnation, nodeId, port } = this;
-    const values = [incarnation, nodeId, nodeId, nodeId, 1, port, port, port, config.leaseMs];
+    const values = [
+      incarnation,
+      nodeId,
+      nodeId,
+      nodeId,
+      1,
+      port,
+      port,
+      port,
+      config.leaseMs,
+      ["gateway", "rooms"],
+    ];
     await this.#database.run("register-node", values);
     await this.#heartbeat.start();
     this.#checkpointer.start();

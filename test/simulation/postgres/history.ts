@@ -21,11 +21,13 @@ export interface Step {
   readonly values: readonly unknown[];
 }
 
+const ROLES = ["gateway", "rooms"];
+
 /** How a history begins where something is to happen at once: with nodes that live, and rooms of theirs. */
 export function prelude(): Step[] {
   const enter = (name: string): Step => ({
     name: "register-node",
-    values: [name, name.slice(0, 1), "p", "h", 1, 2, 3, 4, FAR_MS],
+    values: [name, name.slice(0, 1), "p", "h", 1, 2, 3, 4, FAR_MS, ROLES],
   });
   const create = (roomId: string, index: number): Step => ({
     name: "create-room",
@@ -49,7 +51,7 @@ export function drawStep(chance: Chance, tables: Tables): Step {
 
   if (absent.length > 0 && chance.is(0.2)) {
     const name = chance.pick(absent);
-    return { name: "register-node", values: [name, name.slice(0, 1), "p", "h", 1, 2, 3, 4, FAR_MS] };
+    return { name: "register-node", values: [name, name.slice(0, 1), "p", "h", 1, 2, 3, 4, FAR_MS, ROLES] };
   }
   const id = room();
   const draw: Record<string, () => readonly unknown[]> = {

@@ -5,8 +5,18 @@ import { postgresError } from "./postgres-error.ts";
 import { isUp, nextView, updateNode, updateRoom, type Statement } from "./statement.ts";
 
 export const registerNode: Statement = async (context, values) => {
-  const [incarnation, nodeId, processId, host, pid, publicPort, internalPort, managementPort, leaseMs] =
-    values;
+  const [
+    incarnation,
+    nodeId,
+    processId,
+    host,
+    pid,
+    publicPort,
+    internalPort,
+    managementPort,
+    leaseMs,
+    roles,
+  ] = values;
   const { tx, now } = context;
   await tx.lock("node", String(incarnation));
   if (tx.tables.nodes.has(String(incarnation))) throw postgresError("23505", "duplicate key: node");
@@ -20,6 +30,7 @@ export const registerNode: Statement = async (context, values) => {
     internal_port: Number(internalPort),
     management_port: Number(managementPort),
     state: "up",
+    roles: roles as string[],
     lease_until: now() + Number(leaseMs),
     renewed_at: now(),
     started_at: now(),
@@ -48,6 +59,7 @@ export const renewLease: Statement = async (context, [incarnation, leaseMs]) => 
       public_port: node.public_port,
       internal_port: node.internal_port,
       management_port: node.management_port,
+      roles: node.roles,
       state: node.state,
       lease_left_ms: node.lease_until - now(),
       silent_ms: now() - node.renewed_at,

@@ -10,6 +10,7 @@ export interface NodeRow {
   readonly public_port: number;
   readonly internal_port: number;
   readonly management_port: number;
+  readonly roles: readonly string[];
   readonly state: "up" | "draining" | "down";
   readonly lease_until: number;
   readonly renewed_at: number;
