@@ -1,0 +1,113 @@
+// Who may write and speak for a room: one at a time, by Postgres's own log and by what players heard.
+
+import type { Violation, Write } from "../history.ts";
+import type { Rule } from "./room-history.ts";
+
+/** Postgres's log: epochs only rise, each has one writer, and nothing is written at one that is over. */
+export const oneWriter: Rule = (room) => {
+  const violations: Violation[] = [];
+  const add = (what: string, { at }: Write): void =>
+    void violations.push({ rule: "one-writer", roomId: room.roomId, what, at });
+  const claimedBy = new Map<number, string>();
+  let newest = 0;
+  for (const write of room.writes) {
+    const { what, epoch, writer } = write;
+    if (what === "claim") {
+      if (epoch <= newest) add(`${writer} claimed epoch ${epoch}, after epoch ${newest} was`, write);
+      else claimedBy.set(epoch, writer);
+      newest = Math.max(newest, epoch);
+      continue;
+    }
+    const owner = claimedBy.get(newest);
+    if (epoch !== newest)
+      add(`${writer} wrote a ${what} of epoch ${epoch}, when epoch ${newest} was ${owner}'s`, write);
+    else if (writer !== owner) add(`${writer} wrote a ${what} at epoch ${epoch}, which is ${owner}'s`, write);
+  }
+  return violations;
+};
+
+/** What a room is opened from is the newest checkpoint that Postgres had taken, and no epoch is opened twice. */
+export const opensFromNewest: Rule = (room) => {
+  const violations: Violation[] = [];
+  const newestBefore = new Map<number, number>();
+  let newest = 0;
+  for (const { what, epoch, seq } of room.writes) {
+    if (what === "claim") newestBefore.set(epoch, newest);
+    if (what === "checkpoint") newest = Math.max(newest, seq ?? 0);
+  }
+  const opened = new Map<number, string>();
+  for (const { epoch, nodeId, at, from } of room.openings) {
+    const other = opened.get(epoch);
+    if (other !== undefined) {
+      const what = `epoch ${epoch} was opened on ${other}, and again on ${nodeId}`;
+      violations.push({ rule: "double-activation", roomId: room.roomId, what, at });
+    }
+    opened.set(epoch, nodeId);
+    const expected = newestBefore.get(epoch);
+    if (from === undefined || expected === undefined || from.checkpointSeq === expected) continue;
+    const what = `${nodeId} opened epoch ${epoch} from checkpoint ${from.checkpointSeq}, and ${expected} was the newest`;
+    violations.push({ rule: "not-older", roomId: room.roomId, what, at });
+  }
+  return violations;
+};
+
+/** Players' frames: to each, (epoch, seq) only rises; no epoch is spoken for after a newer one was, or by two. */
+export const oneVoice: Rule = (room) => {
+  const violations: Violation[] = [];
+  const add = (what: string, at: number): void =>
+    void violations.push({ rule: "one-voice", roomId: room.roomId, what, at });
+  const lastOf = new Map<string, { epoch: number; seq: number }>();
+  const pidOf = new Map<number, number>();
+  const firstSaid = new Map<number, number>();
+  for (const { client, epoch, seq, saidAt, pid, at } of room.frames) {
+    const last = lastOf.get(client);
+    if (last !== undefined && (epoch < last.epoch || (epoch === last.epoch && seq < last.seq)))
+      add(`${client} heard (${epoch}, ${seq}) after (${last.epoch}, ${last.seq})`, at);
+    lastOf.set(client, { epoch, seq });
+    const other = pidOf.get(epoch);
+    if (other !== undefined && other !== pid)
+      add(`epoch ${epoch} was spoken for by processes ${other} and ${pid}`, at);
+    else pidOf.set(epoch, pid);
+    firstSaid.set(epoch, Math.min(saidAt, firstSaid.get(epoch) ?? saidAt));
+  }
+  const newer = [...firstSaid].sort(([one], [other]) => one - other);
+  const told = new Set<number>();
+  for (const { client, epoch, saidAt, at } of room.frames) {
+    const over = newer.find(([other, since]) => other > epoch && since < saidAt);
+    if (over === undefined || told.has(epoch)) continue;
+    told.add(epoch);
+    add(`epoch ${epoch} spoke to ${client} ${saidAt - over[1]} ms after epoch ${over[0]} had begun to`, at);
+  }
+  return violations;
+};
+
+/** An answer of a newer epoch is never followed by one of an older: nobody asks a stale owner and believes it. */
+export const noStaleRead: Rule = (room) => {
+  const violations: Violation[] = [];
+  const ended = room.reads; // in that order
+  const begun = [...room.reads].sort((one, other) => one.invokedAt - other.invokedAt);
+  let next = 0;
+  let newest = { epoch: 0, plain: 0, committed: 0, client: "" };
+  for (const { got, invokedAt, endedAt, client } of begun) {
+    for (let one = ended[next]; one !== undefined && one.endedAt < invokedAt; one = ended[++next]) {
+      const { epoch } = one.got;
+      const { length: plain } = one.got.plain;
+      const { length: committed } = one.got.committed;
+      if (epoch < newest.epoch) continue;
+      const isNew = epoch > newest.epoch;
+      newest = {
+        epoch,
+        plain: isNew ? plain : Math.max(plain, newest.plain),
+        committed: isNew ? committed : Math.max(committed, newest.committed),
+        client: one.client,
+      };
+    }
+    const isShorter =
+      got.epoch === newest.epoch &&
+      (got.plain.length < newest.plain || got.committed.length < newest.committed);
+    if (got.epoch >= newest.epoch && !isShorter) continue;
+    const what = `${client} read ${isShorter ? "less" : `epoch ${got.epoch}`} after ${newest.client} had read ${isShorter ? "more" : ""} at epoch ${newest.epoch}`;
+    violations.push({ rule: "stale-read", roomId: room.roomId, what, at: endedAt });
+  }
+  return violations;
+};
