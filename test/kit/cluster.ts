@@ -34,6 +34,19 @@ export interface ClusterOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The stores; the ones of the test run if not given. */
   readonly stores?: StoreUrls;
+  /** Where the nodes live; plainly on this machine if not given. See kit/network.ts. */
+  readonly network?: { house(nodeId: string, stores: StoreUrls): Promise<Quarters> };
+}
+
+/** Where a node's process lives, if not plainly on this machine. */
+export interface Quarters {
+  /** What its command line begins with. */
+  readonly command: readonly string[];
+  /** Settings for this node alone. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Ports of this machine's loopback that lead to the node's. */
+  readonly publicPort: number;
+  readonly managementPort: number;
 }
 
 /** Where a room and its player are to be; any live node where nothing is said. */
@@ -62,9 +75,11 @@ export class TestNode {
   isDraining = false;
   isFrozen = false;
   hasExited = false;
+  readonly #quarters: Quarters | undefined;
 
-  constructor(nodeId: string, process: ChildProcess) {
+  constructor(nodeId: string, process: ChildProcess, quarters?: Quarters) {
     this.nodeId = nodeId;
+    this.#quarters = quarters;
     this.process = process;
     this.pid = process.pid ?? -1;
     this.exited = new Promise((resolve) => {
@@ -73,6 +88,13 @@ export class TestNode {
         resolve(code ?? signal ?? "unknown");
       });
     });
+  }
+
+  /** @internal What it says of itself when it has started. */
+  introduce(facts: Pick<TestNode, "incarnation" | "publicPort" | "internalPort" | "managementPort">): void {
+    Object.assign(this, facts);
+    this.publicPort = this.#quarters?.publicPort ?? facts.publicPort;
+    this.managementPort = this.#quarters?.managementPort ?? facts.managementPort;
   }
 
   /** SIGKILL. Resolves when the process is gone. */
@@ -115,6 +137,7 @@ export class TestCluster implements AsyncDisposable {
   readonly #database: string;
   readonly #adminUrl: string;
   readonly #stores: StoreUrls;
+  readonly #network: ClusterOptions["network"];
   #sql: pg.Client | undefined;
 
   private constructor(options: ClusterOptions, stores: StoreUrls) {
@@ -123,6 +146,7 @@ export class TestCluster implements AsyncDisposable {
     url.pathname = `/${name}`;
     this.#adminUrl = stores.databaseUrl;
     this.#stores = stores;
+    this.#network = options.network;
     this.#database = name;
     this.databaseUrl = url.href;
     this.#game = options.game && fileURLToPath(new URL(options.game, TESTS));
@@ -162,6 +186,11 @@ export class TestCluster implements AsyncDisposable {
   /** The running processes, by name. */
   get nodes(): TestNode[] {
     return [...this.#nodes.values()].filter((node) => !node.hasExited);
+  }
+
+  /** What all processes so far have printed beside events. */
+  get everyOutput(): string[] {
+    return this.#everyProcess.flatMap(({ nodeId, output }) => output.map((line) => `${nodeId}: ${line}`));
   }
 
   node(nodeId: string): TestNode {
@@ -228,11 +257,15 @@ export class TestCluster implements AsyncDisposable {
    */
   async add(nodeId: string, game?: string): Promise<TestNode> {
     const module = game === undefined ? this.#game : fileURLToPath(new URL(game, TESTS));
-    const child = spawn(process.execPath, module === undefined ? [MAIN] : [MAIN, module], {
-      env: { ...this.#env, NODE_ID: nodeId },
+    const stores = { ...this.#stores, databaseUrl: this.databaseUrl };
+    const quarters = this.#network === undefined ? undefined : await this.#network.house(nodeId, stores);
+    const command = [...(quarters?.command ?? []), process.execPath, MAIN];
+    if (module !== undefined) command.push(module);
+    const child = spawn(command[0] ?? "", command.slice(1), {
+      env: { ...this.#env, ...quarters?.env, NODE_ID: nodeId },
       stdio: ["ignore", "pipe", "pipe", "ipc"], // a node leaves when whoever started it is gone
     });
-    const node = new TestNode(nodeId, child);
+    const node = new TestNode(nodeId, child, quarters);
     this.#nodes.set(nodeId, node);
     this.#everyProcess.push(node);
     child.once("exit", () => {
@@ -249,6 +282,14 @@ export class TestCluster implements AsyncDisposable {
     await Promise.race([ready, failed]);
     failed.catch(() => {}); // from here on its end is the test's affair
     return node;
+  }
+
+  /** Waits until the load balancer has found every running node live: until then it sends nobody to one that was added. */
+  async untilLive(): Promise<void> {
+    // It finds them by looking, and has no event for that.
+    await until("every node is live to the load balancer", () =>
+      this.nodes.every((node) => this.#watch?.healthOf(node) === "live"),
+    );
   }
 
   /** What GET /api/cluster says, asked of `node` or of any that runs. */
@@ -345,8 +386,7 @@ export class TestCluster implements AsyncDisposable {
     );
     await Promise.all(names.map((nodeId) => this.add(nodeId)));
     await Promise.all(views);
-    // The load balancer finds its nodes by looking; it has no event for that.
-    while (!backends().every((node) => this.#watch?.healthOf(node) === "live")) await systemClock.sleep(10);
+    await this.untilLive();
   }
 
   /** A node without ports yet would be found refusing, and so taken for dead. */
@@ -372,9 +412,7 @@ export class TestCluster implements AsyncDisposable {
       node.output.push(line);
       return;
     }
-    if (event === "node:started") {
-      Object.assign(node, facts); // incarnation and ports
-    }
+    if (event === "node:started") node.introduce(facts as unknown as Events["node:started"]);
     if (level === "error") node.output.push(line);
     // What a node prints of an event is the event: see ops/log.ts.
     this.events.hear({

@@ -81,33 +81,48 @@ export const oneVoice: Rule = (room) => {
   return violations;
 };
 
+interface Answer {
+  readonly client: string;
+  readonly invokedAt: number;
+  readonly endedAt: number;
+  readonly epoch: number;
+  /** How many there were at least. */
+  readonly plain: number;
+  readonly committed: number;
+}
+
 /** An answer of a newer epoch is never followed by one of an older: nobody asks a stale owner and believes it. */
 export const noStaleRead: Rule = (room) => {
+  const reads = room.reads.map(({ client, invokedAt, endedAt, got }): Answer => {
+    const { epoch, plain, committed } = got;
+    return { client, invokedAt, endedAt, epoch, plain: plain.length, committed: committed.length };
+  });
+  // The answer to a commit may be a remembered one, of an epoch that is over.
+  const appends = room.appends.flatMap(({ kind, client, invokedAt, endedAt, at }): Answer[] => {
+    if (kind !== "plain" || at === undefined) return [];
+    return [{ client, invokedAt, endedAt, epoch: at.epoch, plain: at.index + 1, committed: 0 }];
+  });
+  const ended = [...reads, ...appends].sort((one, other) => one.endedAt - other.endedAt);
+  const isOfRead = new Set(reads);
   const violations: Violation[] = [];
-  const ended = room.reads; // in that order
-  const begun = [...room.reads].sort((one, other) => one.invokedAt - other.invokedAt);
   let next = 0;
-  let newest = { epoch: 0, plain: 0, committed: 0, client: "" };
-  for (const { got, invokedAt, endedAt, client } of begun) {
-    for (let one = ended[next]; one !== undefined && one.endedAt < invokedAt; one = ended[++next]) {
-      const { epoch } = one.got;
-      const { length: plain } = one.got.plain;
-      const { length: committed } = one.got.committed;
-      if (epoch < newest.epoch) continue;
-      const isNew = epoch > newest.epoch;
-      newest = {
-        epoch,
-        plain: isNew ? plain : Math.max(plain, newest.plain),
-        committed: isNew ? committed : Math.max(committed, newest.committed),
-        client: one.client,
-      };
+  let newest: Answer = { client: "", invokedAt: 0, endedAt: 0, epoch: 0, plain: 0, committed: 0 };
+  for (const begun of ended.toSorted((one, other) => one.invokedAt - other.invokedAt)) {
+    for (let one = ended[next]; one !== undefined && one.endedAt < begun.invokedAt; one = ended[++next]) {
+      if (one.epoch > newest.epoch) newest = one;
+      if (one.epoch < newest.epoch) continue;
+      const plain = Math.max(one.plain, newest.plain);
+      newest = { ...newest, plain, committed: Math.max(one.committed, newest.committed) };
     }
-    const isShorter =
-      got.epoch === newest.epoch &&
-      (got.plain.length < newest.plain || got.committed.length < newest.committed);
-    if (got.epoch >= newest.epoch && !isShorter) continue;
-    const what = `${client} read ${isShorter ? "less" : `epoch ${got.epoch}`} after ${newest.client} had read ${isShorter ? "more" : ""} at epoch ${newest.epoch}`;
-    violations.push({ rule: "stale-read", roomId: room.roomId, what, at: endedAt });
+    const isRead = isOfRead.has(begun);
+    const isLess =
+      begun.epoch === newest.epoch &&
+      (begun.plain < newest.plain || (isRead && begun.committed < newest.committed));
+    if (begun.epoch >= newest.epoch && !isLess) continue;
+    const what = isLess
+      ? `${begun.client} was shown less of epoch ${begun.epoch} than others before`
+      : `${begun.client} was answered by epoch ${begun.epoch} after ${newest.client} had been by epoch ${newest.epoch}`;
+    violations.push({ rule: "stale-read", roomId: room.roomId, what, at: begun.endedAt });
   }
   return violations;
 };

@@ -1,0 +1,157 @@
+// Ways to break the product on purpose: texts of its files that are replaced while a node loads them (load.ts). Each must be
+// found by a chaos run within a few seeds, or the run is not worth its time.
+
+import type { FaultName } from "../plan.ts";
+
+export interface Edit {
+  /** From the project's root. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Sabotage {
+  readonly name: string;
+  readonly what: string;
+  readonly edits: readonly Edit[];
+  /** The faults under which it can show; all if not given. */
+  readonly faults?: readonly FaultName[];
+}
+
+/** A node that is not told to stop believes that it may go on for ever. */
+const LEASE_NEVER_ENDS: Edit = {
+  file: "src/ownership/lease.ts",
+  find: "return !this.#revoked && this.#clock.monotonicMs() < this.#deadlineMs;",
+  replace: "return !this.#revoked;",
+};
+
+export const SABOTAGES: readonly Sabotage[] = [
+  {
+    name: "endless-lease",
+    what: "a node whose lease is over goes on speaking for its rooms",
+    edits: [LEASE_NEVER_ENDS],
+    faults: ["freeze", "cut-postgres", "isolate", "storm"],
+  },
+  {
+    name: "unfenced-saves",
+    what: "a stale owner, which goes on, can save its rooms too",
+    edits: [
+      LEASE_NEVER_ENDS,
+      {
+        file: "src/postgres/queries/save-checkpoints.sql",
+        find: "AND owner = $10::uuid AND disposed_at IS NULL",
+        replace: "AND $10::uuid IS NOT NULL AND disposed_at IS NULL",
+      },
+      {
+        file: "src/postgres/queries/save-checkpoints.sql",
+        find: "FROM input i JOIN owned o ON o.room_id = i.room_id AND o.epoch = i.epoch",
+        replace: "FROM input i JOIN owned o ON o.room_id = i.room_id",
+      },
+    ],
+    faults: ["freeze", "cut-postgres", "isolate"],
+  },
+  {
+    name: "same-epoch",
+    what: "a claim does not raise the epoch",
+    edits: [
+      {
+        file: "src/postgres/queries/claim-rooms.sql",
+        find: "epoch = r.epoch + 1",
+        replace: "epoch = r.epoch",
+      },
+    ],
+  },
+  {
+    name: "older-checkpoint",
+    what: "a room is opened from the checkpoint before the newest",
+    edits: [
+      {
+        file: "src/postgres/queries/read-rooms.sql",
+        find: "ORDER BY seq DESC LIMIT 1",
+        replace: "ORDER BY seq DESC OFFSET 1 LIMIT 1",
+      },
+    ],
+  },
+  {
+    name: "early-answer",
+    what: "a commit is acknowledged before Postgres has it",
+    edits: [
+      {
+        file: "src/commit/committer.ts",
+        find: 'turn.phase = "sent";',
+        replace: 'turn.phase = "sent"; told.resolve(result);',
+      },
+    ],
+    faults: ["kill", "kill-next", "postgres-slow", "postgres-hang", "drop-reply"],
+  },
+  {
+    name: "guessed-outcome",
+    what: "a COMMIT whose answer was lost is taken for undone",
+    edits: [
+      {
+        file: "src/commit/committer.ts",
+        find: 'if (found) return { kind: "committed" };',
+        replace: 'if (found && roomId === "") return { kind: "committed" };',
+      },
+    ],
+    faults: ["drop-reply", "kill", "postgres-slow"],
+  },
+  {
+    name: "forgotten-answers",
+    what: "a room that is opened again does not know which commands it has carried out",
+    edits: [
+      {
+        file: "src/commit/answers.ts",
+        find: "for (const answer of saved ?? []) answersOf(room).put(answer);",
+        replace: "void saved; void room;",
+      },
+    ],
+    faults: ["kill", "kill-next", "postgres-slow", "drop-reply"],
+  },
+  {
+    name: "forgotten-seats",
+    what: "a room that is opened again knows nobody's seat",
+    edits: [
+      {
+        file: "src/postgres/queries/read-rooms.sql",
+        find: "FROM seat s WHERE s.room_id = r.room_id)",
+        replace: "FROM seat s WHERE s.room_id = r.room_id AND false)",
+      },
+    ],
+  },
+  {
+    name: "nobody-takes-over",
+    what: "rooms of a dead node are left alone",
+    edits: [
+      {
+        file: "src/recovery/recovery.ts",
+        find: "await this.#claimAll(mine, false);",
+        replace: "",
+      },
+      {
+        file: "src/recovery/recovery.ts",
+        find: "const underWay = this.#opening.get(roomId);",
+        replace: "const underWay = Promise.resolve(undefined);",
+      },
+    ],
+    faults: ["kill", "freeze"],
+  },
+  {
+    name: "kept-seats",
+    what: "the seats of those who have left are never given up",
+    edits: [
+      {
+        file: "src/postgres/queries/give-up-seats.sql",
+        find: "WHERE s.room_id = i.room_id AND s.session_id = i.session_id",
+        replace: "WHERE s.room_id = i.room_id AND s.session_id = i.session_id AND false",
+      },
+    ],
+  },
+];
+
+/** The module that a node loads first. */
+export function sabotageUrl(name: string): URL {
+  const url = new URL("load.ts", import.meta.url);
+  url.searchParams.set("name", name);
+  return url;
+}
