@@ -50,7 +50,7 @@ export class Ears {
     const silent: Pick<Recorder, "absences"> = { absences: [] };
     const ear = new Connection(name, room, silent as Recorder);
     room.reconnection.enabled = false;
-    logFrames(name, ear, recorder);
+    logFrames(name, ear, recorder, owner.pid);
     this.#open.set(roomId, ear);
   }
 }

@@ -60,6 +60,8 @@ export interface Frame extends Omit<Voice, "base"> {
   readonly client: string;
   readonly roomId: string;
   readonly at: number;
+  /** Heard at the owner's own port: nothing stood between that could have kept it back. */
+  readonly isDirect?: true;
 }
 
 /** Postgres's log: one write that it accepted, in the order in which it did. */

@@ -107,7 +107,11 @@ export class LedgerPlayer {
     }
     this.#options.recorder.ops.push({
       kind: "plain",
-      ...{ id, client, roomId, invokedAt, outcome },
+      id,
+      client,
+      roomId,
+      invokedAt,
+      outcome,
       endedAt: systemClock.nowMs(),
       ...(why === undefined ? {} : { why }),
       ...(at === undefined ? {} : { at }),
@@ -141,7 +145,11 @@ export class LedgerPlayer {
     }
     this.#options.recorder.ops.push({
       kind: "committed",
-      ...{ id, client, roomId, invokedAt, outcome },
+      id,
+      client,
+      roomId,
+      invokedAt,
+      outcome,
       endedAt: systemClock.nowMs(),
       ...(why === undefined ? {} : { why }),
       ...(at === undefined ? {} : { at }),
@@ -181,13 +189,22 @@ export class LedgerPlayer {
   }
 }
 
-/** Every state that comes, in the order in which it does. */
-export function logFrames(client: string, connection: Connection<LedgerState>, recorder: Recorder): void {
+/**
+ * Every state that comes, in the order in which it does.
+ *
+ * @param heardAtPid the process whose port this is, if there is no load balancer between
+ */
+export function logFrames(
+  client: string,
+  connection: Connection<LedgerState>,
+  recorder: Recorder,
+  heardAtPid?: number,
+): void {
   const { roomId } = connection;
   let last: Frame | undefined;
   connection.room.onStateChange(({ epoch, seq, saidAt, pid }) => {
     if (last?.seq === seq && last.epoch === epoch) return;
     last = { client, roomId, epoch, seq, saidAt, pid, at: systemClock.nowMs() };
-    recorder.frames.push(last);
+    recorder.frames.push(pid === heardAtPid ? { ...last, isDirect: true } : last);
   });
 }

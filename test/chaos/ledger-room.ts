@@ -73,8 +73,9 @@ export class LedgerRoom extends Room<{ state: LedgerState }> implements EpochAwa
     }),
   };
 
-  override onCreate(): void {
-    this.setTimestep(() => this.#beat(), BEAT_MS);
+  /** In the moment in which it speaks, so that what is said too late says so itself. */
+  override onBeforePatch(): void {
+    this.#beat();
   }
 
   /** Its state is restored by now, and nobody has been told of it. */

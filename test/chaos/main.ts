@@ -72,7 +72,11 @@ async function round(
 ): Promise<{ run: Run; verdict: Verdict }> {
   const { nodes, only } = options;
   const run = await chaosRun({
-    ...{ seed, faultsMs, nodes, say, signal: stopping.signal },
+    seed,
+    faultsMs,
+    nodes,
+    say,
+    signal: stopping.signal,
     party: { ledgers: 5, playersALedger: 2, walkers: 6, buyers: 4 },
     ...(only === undefined ? {} : { only }),
     ...(sabotage === undefined
@@ -120,6 +124,7 @@ async function hunt(options: Options, sabotages: readonly Sabotage[]): Promise<b
       tries += 1;
       // A fault without effect is not what was broken.
       const violations = verdict.violations.filter(({ rule }) => rule !== "bite");
+      say(`${sabotage.name}, seed ${options.seed + tries - 1}: ${violations.length} violations`);
       if (violations.length > 0) found = [...new Set(violations.map(({ rule }) => rule))].join(", ");
     }
     foundAll &&= found !== undefined;

@@ -63,7 +63,7 @@ function tally(faults: readonly FaultRecord[]): string {
   for (const { name, skipped } of faults)
     if (skipped === undefined) counts.set(name, (counts.get(name) ?? 0) + 1);
   return [...counts]
-    .sort()
+    .sort(([one], [other]) => one.localeCompare(other))
     .map(([name, count]) => `${name} ${count}`)
     .join(", ");
 }

@@ -228,7 +228,7 @@ class Flow {
     const dueMs = Math.max(performance.now() + delayMs, this.#queue.at(-1)?.dueMs ?? 0);
     this.#queue.push({ bytes, dueMs });
     if (delayMs === 0 && this.#queue.length === 1) this.#send(dueMs);
-    else setTimeout(() => this.#send(dueMs), dueMs - performance.now());
+    else setTimeout(() => this.#send(dueMs), Math.max(0, dueMs - performance.now()));
   }
 
   hold(): void {

@@ -248,6 +248,11 @@ test.each<[string, string[], (story: Story) => Story]>([
   ],
   ["a second writer", ["one-writer"], (story) => story.write({ what: "seat", epoch: 2, writer: "node-1" })],
   ["an epoch that speaks after the next has begun to", ["one-voice"], (story) => story.frame("carl", 1, 7)],
+  [
+    "an owner that says after its end what it had prepared before",
+    ["one-voice"],
+    (story) => story.frame("ear", 1, 7, { saidAt: 1_001, at: 5_000, isDirect: true }),
+  ],
   ["two processes that speak for one epoch", ["one-voice"], (story) => story.frame("carl", 2, 7, { pid: 1 })],
   ["a player who is sent back within an epoch", ["one-voice"], (story) => story.frame("bob", 2, 5)],
   [

@@ -51,6 +51,9 @@ export const opensFromNewest: Rule = (room) => {
   return violations;
 };
 
+/** How much later a frame may be noticed than it came. */
+const NOTICED_MS = 400;
+
 /** Players' frames: to each, (epoch, seq) only rises; no epoch is spoken for after a newer one was, or by two. */
 export const oneVoice: Rule = (room) => {
   const violations: Violation[] = [];
@@ -59,6 +62,7 @@ export const oneVoice: Rule = (room) => {
   const lastOf = new Map<string, { epoch: number; seq: number }>();
   const pidOf = new Map<number, number>();
   const firstSaid = new Map<number, number>();
+  const firstHeard = new Map<number, number>();
   for (const { client, epoch, seq, saidAt, pid, at } of room.frames) {
     const last = lastOf.get(client);
     if (last !== undefined && (epoch < last.epoch || (epoch === last.epoch && seq < last.seq)))
@@ -69,14 +73,24 @@ export const oneVoice: Rule = (room) => {
       add(`epoch ${epoch} was spoken for by processes ${other} and ${pid}`, at);
     else pidOf.set(epoch, pid);
     firstSaid.set(epoch, Math.min(saidAt, firstSaid.get(epoch) ?? saidAt));
+    firstHeard.set(epoch, Math.min(at, firstHeard.get(epoch) ?? at));
   }
   const newer = [...firstSaid].sort(([one], [other]) => one - other);
   const told = new Set<number>();
-  for (const { client, epoch, saidAt, at } of room.frames) {
+  for (const { client, epoch, saidAt, at, isDirect } of room.frames) {
+    if (told.has(epoch)) continue;
     const over = newer.find(([other, since]) => other > epoch && since < saidAt);
-    if (over === undefined || told.has(epoch)) continue;
-    told.add(epoch);
-    add(`epoch ${epoch} spoke to ${client} ${saidAt - over[1]} ms after epoch ${over[0]} had begun to`, at);
+    const heard = [...firstHeard].find(([other, since]) => other > epoch && since < at - NOTICED_MS);
+    if (over !== undefined) {
+      told.add(epoch);
+      add(`epoch ${epoch} spoke to ${client} ${saidAt - over[1]} ms after epoch ${over[0]} had begun to`, at);
+    } else if (isDirect === true && heard !== undefined) {
+      told.add(epoch);
+      add(
+        `${client} heard epoch ${epoch} of its owner ${at - heard[1]} ms after others had heard ${heard[0]}`,
+        at,
+      );
+    }
   }
   return violations;
 };
