@@ -48,6 +48,7 @@ export const FAULTS: Readonly<Record<FaultName, Fault>> = {
     const node = pickNode(context);
     node.freeze();
     const bit = await stateOf(node);
+    if (bit === undefined && node.hasExited) throw new Skip("it had ended by itself");
     await lasts(context);
     if (!node.hasExited) node.thaw();
     return { target: node.nodeId, bit: bit === "T" ? "the process is stopped" : undefined };
@@ -140,6 +141,7 @@ export const FAULTS: Readonly<Record<FaultName, Fault>> = {
   "reset-postgres": async (context) => {
     const node = pickNode(context);
     const { postgres } = await context.world.surroundingsOf(node.nodeId);
+    if (postgres.links.size === 0) throw new Skip("it has no connection");
     const before = postgres.bites.cut;
     postgres.cut();
     return { target: node.nodeId, bit: count(postgres.bites.cut - before, "connections were cut") };
@@ -186,6 +188,7 @@ export const FAULTS: Readonly<Record<FaultName, Fault>> = {
   "redis-empty": ({ world: { redis } }) =>
     exclusively("redis", async () => {
       const before = Number(await redis.ask("DBSIZE"));
+      if (before === 0) throw new Skip("it is empty");
       await redis.ask("FLUSHALL");
       return { target: "redis", bit: count(before, "keys were deleted") };
     }),
@@ -255,6 +258,7 @@ export const FAULTS: Readonly<Record<FaultName, Fault>> = {
 
   storm: async (context) => {
     const { connections, healing } = context;
+    if (!connections().some(({ isOpen }) => isOpen)) throw new Skip("nobody is connected");
     const before = connections().reduce((sum, { drops }) => sum + drops, 0);
     for (let wave = 0; wave < 3 && !healing.aborted; wave++) {
       for (const connection of connections()) connection.cut();
@@ -323,9 +327,10 @@ async function lasts({ lengthMs, healing }: FaultContext, atLeastMs = 0): Promis
   await systemClock.sleep(Math.max(lengthMs, atLeastMs), healing).catch(() => {}); // healing ends it sooner
 }
 
-async function ended(node: TestNode): Promise<string | undefined> {
+async function ended(node: TestNode): Promise<string> {
   const how = await node.exited;
-  return how === "SIGKILL" ? "ended by SIGKILL" : undefined;
+  if (how !== "SIGKILL") throw new Skip(`it had ended by itself, with ${how}`);
+  return "ended by SIGKILL";
 }
 
 /** "T" when it is stopped. SIGSTOP takes effect at once, but for a process in the middle of a system call. */

@@ -1,7 +1,8 @@
 // The figures of a run, out of its history: how long rooms stood still, what was rolled back, and what must be nought.
 
 import { percentile } from "../load/figures.ts";
-import type { Frame, History, Violation } from "./history.ts";
+import { silences } from "./checker/cluster-rules.ts";
+import type { History, Violation } from "./history.ts";
 
 export interface Figures {
   /** From the last word of an epoch to the first of the next, as players heard them; moves on purpose included. */
@@ -30,7 +31,9 @@ export function figuresOf(history: History, violations: readonly Violation[]): F
     violations.filter(({ rule }) => rules.includes(rule)).length;
   const restored = openings.flatMap(({ from }) => (from === undefined ? [] : [from]));
   return {
-    recoveryMs: [...Map.groupBy(frames, ({ roomId }) => roomId).values()].flatMap(silences),
+    recoveryMs: [...Map.groupBy(frames, ({ roomId }) => roomId).values()].flatMap((own) =>
+      silences(own).map(({ from, to }) => to - from),
+    ),
     rollbackMs: restored.map(({ checkpointAgeMs }) => checkpointAgeMs),
     rolledBack: rolledBack(history),
     awayMs: absences.filter(({ end }) => end === "resumed").map(({ from, to }) => to - from),
@@ -41,18 +44,6 @@ export function figuresOf(history: History, violations: readonly Violation[]): F
     epochs: openings.length,
     ops: counts,
   };
-}
-
-/** In one room: between the last that was said at an epoch and the first at the next. */
-function silences(frames: readonly Frame[]): number[] {
-  const spans = new Map<number, { first: number; last: number }>();
-  for (const { epoch, saidAt } of frames) {
-    const span = spans.get(epoch);
-    if (span === undefined) spans.set(epoch, { first: saidAt, last: saidAt });
-    else spans.set(epoch, { first: Math.min(span.first, saidAt), last: Math.max(span.last, saidAt) });
-  }
-  const inOrder = [...spans].sort(([one], [other]) => one - other).map(([, span]) => span);
-  return inOrder.slice(1).map(({ first }, index) => Math.max(0, first - (inOrder[index]?.last ?? first)));
 }
 
 /** Answered at an epoch, at a place that the next one did not begin with. */

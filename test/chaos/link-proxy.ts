@@ -63,9 +63,10 @@ export class LinkProxy {
   knock(): void {
     const address = this.#server?.address() as net.AddressInfo | null | undefined; // it listens on a port
     if (address === null || address === undefined) return;
-    const socket = net.connect(address.port, this.#host, () => socket.end("GET / HTTP/1.0\r\n\r\n"));
-    socket.on("error", () => {}); // that it gets no answer is the point
-    socket.setTimeout(500, () => socket.destroy());
+    // Half a request: nobody answers it, and so it is still there when the connections are cut.
+    const socket = net.connect(address.port, this.#host, () => socket.write("GET / HTTP/1.1\r\n"));
+    socket.on("error", () => {}); // that it is cut is the point
+    socket.setTimeout(1_000, () => socket.destroy());
   }
 
   /** Ends what is connected. */

@@ -122,10 +122,9 @@ async function hunt(options: Options, sabotages: readonly Sabotage[]): Promise<b
     while (found === undefined && tries < SEEDS_A_SABOTAGE && !stopping.signal.aborted) {
       const { verdict } = await round(options, options.seed + tries, SABOTAGED_MS, sabotage);
       tries += 1;
-      // A fault without effect is not what was broken.
-      const violations = verdict.violations.filter(({ rule }) => rule !== "bite");
-      say(`${sabotage.name}, seed ${options.seed + tries - 1}: ${violations.length} violations`);
-      if (violations.length > 0) found = [...new Set(violations.map(({ rule }) => rule))].join(", ");
+      const rules = [...new Set(verdict.violations.map(({ rule }) => rule))];
+      say(`${sabotage.name}, seed ${options.seed + tries - 1}: ${rules.join(", ") || "nothing"}`);
+      if (rules.includes(sabotage.by)) found = rules.join(", ");
     }
     foundAll &&= found !== undefined;
     process.stdout.write(

@@ -69,7 +69,8 @@ BEGIN
 END $$;
 
 CREATE TRIGGER chaos_room AFTER INSERT OR UPDATE ON ringside.room FOR EACH ROW EXECUTE FUNCTION public.chaos_room();
-CREATE TRIGGER chaos_checkpoint AFTER INSERT ON ringside.checkpoint FOR EACH ROW EXECUTE FUNCTION public.chaos_checkpoint();
+-- Nothing overwrites a checkpoint; if something does, it is a write like any other.
+CREATE TRIGGER chaos_checkpoint AFTER INSERT OR UPDATE OF snapshot ON ringside.checkpoint FOR EACH ROW EXECUTE FUNCTION public.chaos_checkpoint();
 CREATE TRIGGER chaos_seat AFTER INSERT OR UPDATE OR DELETE ON ringside.seat FOR EACH ROW EXECUTE FUNCTION public.chaos_seat();
 CREATE TRIGGER chaos_entered AFTER INSERT ON public.chaos_entry FOR EACH ROW EXECUTE FUNCTION public.chaos_entered();
 CREATE TRIGGER chaos_no_checkpoint AFTER INSERT ON ringside.checkpoint REFERENCING NEW TABLE AS written

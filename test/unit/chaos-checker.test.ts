@@ -300,6 +300,33 @@ test("in the end rooms are owned by who lives, counts are right, all joins work 
   expect(rules(good().history({ aftermath: undefined }))).toEqual(["aftermath"]);
 });
 
+test("a room is heard of again in time, but for the time in which faults last or no node serves", () => {
+  const story = good()
+    .frame("ada", 2, 9, { saidAt: 2_000 })
+    .frame("ada", 3, 1, { saidAt: 32_000, at: 32_000 });
+  const life = { nodeId: "node-a", pid: 1, from: 0, to: undefined, exit: undefined };
+  const fault = { name: "kill", target: "node-a", bit: "ended" };
+  const late = (change: Partial<History>): boolean =>
+    rules(story.history({ lives: [life], ...change })).includes("owned-again");
+  expect(late({})).toBe(true);
+  expect(late({ faults: [{ ...fault, from: 3_000, to: 24_000 }] })).toBe(false);
+  expect(late({ faults: [{ ...fault, from: 3_000, to: 21_000 }] })).toBe(true);
+  expect(
+    late({
+      lives: [
+        { ...life, to: 3_000 },
+        { ...life, from: 25_000 },
+      ],
+    }),
+  ).toBe(false);
+  // Two faults with a rest in between that is not long enough.
+  const faults = [
+    { ...fault, from: 11_000, to: 11_010 },
+    { ...fault, from: 20_900, to: 22_500 },
+  ];
+  expect(late({ faults })).toBe(false);
+});
+
 test("a fault that was without effect is told of, one that could not be tried is not", () => {
   const fault = { name: "freeze", target: "node-a", from: 1, to: 2, bit: undefined };
   expect(rules(good().history({ faults: [fault] }))).toEqual(["bite"]);

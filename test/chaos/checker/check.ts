@@ -2,7 +2,7 @@
 // history made by hand (test/unit/chaos-checker.test.ts).
 
 import type { History, Violation } from "../history.ts";
-import { endsWell, faultsBit, seatsEnd } from "./cluster-rules.ts";
+import { endsWell, faultsBit, ownedAgainInTime, seatsEnd } from "./cluster-rules.ts";
 import { noStaleRead, oneVoice, oneWriter, opensFromNewest } from "./epoch-rules.ts";
 import { commitsStand, ordersGoOn, rowsAgree } from "./order-rules.ts";
 import { splitByRoom, type Rule } from "./room-history.ts";
@@ -16,7 +16,7 @@ const ROOM_RULES: readonly Rule[] = [
   oneVoice,
   noStaleRead,
 ];
-const CLUSTER_RULES = [seatsEnd, endsWell, faultsBit] as const;
+const CLUSTER_RULES = [seatsEnd, ownedAgainInTime, endsWell, faultsBit] as const;
 
 export interface Verdict {
   readonly violations: readonly Violation[];

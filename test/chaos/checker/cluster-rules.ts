@@ -62,3 +62,71 @@ export function faultsBit({ faults }: History): Violation[] {
       at: to,
     }));
 }
+
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Every room whose owner is gone is heard of again in time, as soon as it is calm: at least one node serves, and no fault
+ * lasts or begins.
+ */
+export function ownedAgainInTime({ frames, faults, lives, settings }: History): Violation[] {
+  const violations: Violation[] = [];
+  const { ownedWithinMs } = settings;
+  for (const [roomId, own] of Map.groupBy(frames, (frame) => frame.roomId)) {
+    for (const { from, to, epoch } of silences(own)) {
+      if (to - from <= ownedWithinMs) continue;
+      const storms = faults.filter(({ skipped }) => skipped === undefined);
+      const calm = longest(minus([{ from, to }], [...storms, ...without(lives, { from, to })]));
+      if (calm <= ownedWithinMs) continue;
+      const what = `epoch ${epoch} was heard of ${to - from} ms after the one before, ${calm} ms of them without a fault`;
+      violations.push({ rule: "owned-again", roomId, what, at: to });
+    }
+  }
+  return violations;
+}
+
+/** Between the last word of an epoch and the first of the next. */
+export function silences(
+  frames: readonly History["frames"][number][],
+): (Span & { readonly epoch: number })[] {
+  const spans = [...Map.groupBy(frames, ({ epoch }) => epoch)]
+    .map(([epoch, heard]) => {
+      const times = heard.map(({ saidAt }) => saidAt);
+      return { epoch, first: Math.min(...times), last: Math.max(...times) };
+    })
+    .sort((one, other) => one.epoch - other.epoch);
+  return spans.slice(1).map(({ epoch, first }, index) => {
+    const from = spans[index]?.last ?? first;
+    return { epoch, from, to: Math.max(from, first) };
+  });
+}
+
+/** When nobody served. */
+function without(lives: History["lives"], within: Span): Span[] {
+  return minus(
+    [within],
+    lives.map(({ from, to }) => ({ from, to: to ?? Infinity })),
+  );
+}
+
+function minus(spans: readonly Span[], others: readonly Span[]): Span[] {
+  return others.reduce<Span[]>(
+    (rest, other) =>
+      rest.flatMap((span) => {
+        if (other.to <= span.from || other.from >= span.to) return [span];
+        const parts = [
+          { from: span.from, to: other.from },
+          { from: other.to, to: span.to },
+        ];
+        return parts.filter(({ from, to }) => to > from);
+      }),
+    [...spans],
+  );
+}
+
+function longest(spans: readonly Span[]): number {
+  return Math.round(Math.max(0, ...spans.map(({ from, to }) => to - from)));
+}

@@ -14,6 +14,8 @@ export interface Sabotage {
   readonly name: string;
   readonly what: string;
   readonly edits: readonly Edit[];
+  /** The rule that must find it: others may as well. */
+  readonly by: string;
   /** The faults under which it can show; all if not given. */
   readonly faults?: readonly FaultName[];
 }
@@ -29,12 +31,14 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: "endless-lease",
     what: "a node whose lease is over goes on speaking for its rooms",
+    by: "one-voice",
     edits: [LEASE_NEVER_ENDS],
     faults: ["freeze", "cut-postgres", "isolate", "storm"],
   },
   {
     name: "unfenced-saves",
     what: "a stale owner, which goes on, can save its rooms too",
+    by: "one-writer",
     edits: [
       LEASE_NEVER_ENDS,
       {
@@ -45,7 +49,10 @@ export const SABOTAGES: readonly Sabotage[] = [
       {
         file: "src/postgres/queries/save-checkpoints.sql",
         find: "FROM input i JOIN owned o ON o.room_id = i.room_id AND o.epoch = i.epoch",
-        replace: "FROM input i JOIN owned o ON o.room_id = i.room_id",
+        // The numbers of checkpoints, which are unique, would stand in its way by chance.
+        replace:
+          "FROM input i JOIN owned o ON o.room_id = i.room_id " +
+          "ON CONFLICT (room_id, seq) DO UPDATE SET epoch = excluded.epoch, snapshot = excluded.snapshot",
       },
     ],
     faults: ["freeze", "cut-postgres", "isolate"],
@@ -53,6 +60,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: "same-epoch",
     what: "a claim does not raise the epoch",
+    by: "one-writer",
     edits: [
       {
         file: "src/postgres/queries/claim-rooms.sql",
@@ -64,6 +72,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: "older-checkpoint",
     what: "a room is opened from the checkpoint before the newest",
+    by: "not-older",
     edits: [
       {
         file: "src/postgres/queries/read-rooms.sql",
@@ -75,6 +84,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: "early-answer",
     what: "a commit is acknowledged before Postgres has it",
+    by: "commits-stand",
     edits: [
       {
         file: "src/commit/committer.ts",
@@ -87,6 +97,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: "guessed-outcome",
     what: "a COMMIT whose answer was lost is taken for undone",
+    by: "rows-agree",
     edits: [
       {
         file: "src/commit/committer.ts",
@@ -99,6 +110,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: "forgotten-answers",
     what: "a room that is opened again does not know which commands it has carried out",
+    by: "rows-agree",
     edits: [
       {
         file: "src/commit/answers.ts",
@@ -111,6 +123,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: "forgotten-seats",
     what: "a room that is opened again knows nobody's seat",
+    by: "seats",
     edits: [
       {
         file: "src/postgres/queries/read-rooms.sql",
@@ -122,6 +135,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: "nobody-takes-over",
     what: "rooms of a dead node are left alone",
+    by: "owned-again",
     edits: [
       {
         file: "src/recovery/recovery.ts",
@@ -139,6 +153,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: "kept-seats",
     what: "the seats of those who have left are never given up",
+    by: "levels",
     edits: [
       {
         file: "src/postgres/queries/give-up-seats.sql",
