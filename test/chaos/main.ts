@@ -99,19 +99,25 @@ async function play(options: Options): Promise<boolean> {
   const rounds = Math.max(1, Math.round((options.minutes * 60_000) / ROUND_MS));
   const minutes = options.minutes / rounds;
   const faultsMs = Math.max(FAULTS_MIN_MS, minutes * 60_000 - ASIDE_MS);
-  let isRight = true;
+  const wrong: number[] = [];
   for (let number = 0; number < rounds && !stopping.signal.aborted; number++) {
     const seed = options.seed + number;
     const { run, verdict } = await round(options, seed, faultsMs);
-    isRight &&= verdict.violations.length === 0;
+    const isRight = verdict.violations.length === 0;
+    if (!isRight) wrong.push(seed);
     process.stdout.write(`${textReport(run, verdict, again(options, seed, minutes))}\n\n`);
     const file = options.report;
     // The report of the round that failed is worth more than that of a later one that did not.
-    if (file !== undefined && (isRight || verdict.violations.length > 0)) {
+    if (file !== undefined && (!isRight || wrong.length === 0)) {
       writeFileSync(file, htmlReport(run, verdict, again(options, seed, minutes)));
     }
   }
-  return isRight;
+  if (rounds > 1) {
+    const seeds =
+      wrong.length === 0 ? "nothing is wrong in any" : `something is wrong with seeds ${wrong.join(", ")}`;
+    process.stdout.write(`${rounds} rounds from seed ${options.seed} on: ${seeds}\n`);
+  }
+  return wrong.length === 0;
 }
 
 async function hunt(options: Options, sabotages: readonly Sabotage[]): Promise<boolean> {
