@@ -8,6 +8,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: "simulation",
+          include: ["test/simulation/**/*.test.ts"],
+          // Hundreds of runs a test; on two idle cores the slowest file takes 20 s.
+          testTimeout: 600_000,
+        },
+      },
+      {
+        test: {
           name: "contract",
           include: ["test/contract/**/*.test.ts"],
           globalSetup: ["test/kit/global-setup.ts"],

@@ -8,9 +8,10 @@
 // read; 69 Postgres cannot be reached, or fails; 78 the settings are wrong.
 
 import pg from "pg";
-import { TEXTS } from "../src/config.ts";
+import { NUMBERS, TEXTS } from "../src/config.ts";
 import { messageOf, RingsideError } from "../src/errors.ts";
 import { isName, type RoomId } from "../src/ids.ts";
+import { timelineOption } from "../src/postgres/pool.ts";
 import { Database, readStatements } from "../src/postgres/query.ts";
 import {
   readReopening,
@@ -51,12 +52,19 @@ function connect(): pg.Client {
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schemaName)) {
     fail(EXIT.badConfig, `DATABASE_SCHEMA=${schemaName} must be a plain lower-case Postgres name`);
   }
+  const { env, fallback, max } = NUMBERS.postgresTimeline;
+  const postgresTimeline = Number(process.env[env]?.trim() || fallback);
+  if (!Number.isInteger(postgresTimeline) || postgresTimeline < 0 || postgresTimeline > max) {
+    fail(EXIT.badConfig, `${env} must be a whole number from 0 to ${max}`);
+  }
   const client = new pg.Client({
     connectionString,
     application_name: "ringside rollback",
     connectionTimeoutMillis: CONNECT_MS,
     query_timeout: STATEMENT_MS,
-    options: `-c search_path=${schemaName} -c statement_timeout=${STATEMENT_MS} -c synchronous_commit=on`,
+    options:
+      `-c search_path=${schemaName} -c statement_timeout=${STATEMENT_MS} -c synchronous_commit=on` +
+      timelineOption({ postgresTimeline }),
   });
   client.on("error", () => {}); // told by the statement that was running
   return client;

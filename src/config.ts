@@ -3,6 +3,7 @@
 
 import { RingsideError } from "./errors.ts";
 import { isName, type NodeId } from "./ids.ts";
+import { BadAddress, parseRedisUrl } from "./redis/address.ts";
 
 interface NumberRow {
   readonly env: string;
@@ -116,21 +117,21 @@ export const NUMBERS = {
     fallback: 4,
     min: 1,
     max: 1_000,
-    why: "how long encoding checkpoints may hold the event loop before the rooms get their turn",
+    why: "how long encoding checkpoints, or restoring rooms, may hold the event loop before the rooms get their turn",
   },
   seatHoldMs: {
     env: "SEAT_HOLD_MS",
     fallback: 60_000,
     min: 1_000,
     max: 3_600_000,
-    why: "how long a seat waits for its player, after a restore and, in rooms without an onDrop, after a broken connection; the SDK tries for 56 s",
+    why: "how long a seat waits for its player, after a restore and after a broken connection, where the room's onDrop does not say; and at most how long a restored room waits before its onDrop is called for who is not back (10 s); the SDK tries for 56 s",
   },
   restoresAtOnceMax: {
     env: "RESTORES_AT_ONCE_MAX",
     fallback: 8,
     min: 1,
     max: 1_000,
-    why: "how many rooms are restored at the same time on one node",
+    why: "how many rooms are restored at the same time on one node; half as many more if somebody waits for them, and those that take longer than half a second do not count",
   },
   openMs: {
     env: "OPEN_MS",
@@ -172,7 +173,21 @@ export const NUMBERS = {
     fallback: 2_000,
     min: 50,
     max: 60_000,
-    why: "how long one call to Postgres or Redis may take",
+    why: "how long one call to Postgres may take",
+  },
+  redisMs: {
+    env: "REDIS_MS",
+    fallback: 500,
+    min: 50,
+    max: 10_000,
+    why: "how long Redis may take to answer before this node goes on without it; players wait for it once at most",
+  },
+  redisPendingMax: {
+    env: "REDIS_PENDING_MAX",
+    fallback: 10_000,
+    min: 10,
+    max: 1_000_000,
+    why: "how many commands may wait for Redis to answer; more are refused at once",
   },
   commitMs: {
     env: "COMMIT_MS",
@@ -194,6 +209,13 @@ export const NUMBERS = {
     min: 2,
     max: 200,
     why: "how many connections to Postgres this node opens at most; one more listens, one renews the lease",
+  },
+  postgresTimeline: {
+    env: "POSTGRES_TIMELINE",
+    fallback: 0,
+    min: 0,
+    max: 1_000_000,
+    why: "only for a Postgres that does not tell its timeline: 1, and one more whenever it was replaced by one that may lack what it had acknowledged; the same for all nodes. 0 asks Postgres",
   },
   eventsKept: {
     env: "EVENTS_KEPT",
@@ -230,7 +252,7 @@ export const TEXTS = {
     env: ["REDIS_URL", "REDIS_URI"],
     fallback: undefined,
     secret: true,
-    why: "redis://… of the cluster's Redis",
+    why: "the cluster's Redis: redis://…, redis+sentinel://host,host/primary-name or redis+cluster://host,host",
   },
   clusterKey: {
     env: ["CLUSTER_KEY"],
@@ -316,7 +338,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     wrong.push(`LOG_LEVEL=${texts.logLevel} must be error, warn, info or debug`);
   }
   wrong.push(...faultyUrl("DATABASE_URL", texts.databaseUrl, ["postgres:", "postgresql:"]));
-  wrong.push(...faultyUrl("REDIS_URL", texts.redisUrl, ["redis:", "rediss:"]));
+  wrong.push(...faultyRedisUrl(texts.redisUrl));
 
   const isDatabaseElsewhere = !isLoopback(URL.parse(texts.databaseUrl)?.hostname ?? "localhost");
   if (isLoopback(texts.advertiseHost) && !isLoopback(texts.bindHost) && isDatabaseElsewhere) {
@@ -344,4 +366,15 @@ function faultyUrl(name: string, text: string, schemes: readonly string[]): stri
   return schemes.includes(scheme)
     ? []
     : [`${name} must be a URL that begins with ${schemes.join("// or ")}//`];
+}
+
+function faultyRedisUrl(text: string): string[] {
+  if (text === "") return []; // already reported as not set
+  try {
+    parseRedisUrl(text);
+    return [];
+  } catch (error) {
+    if (!(error instanceof BadAddress)) throw error;
+    return [`REDIS_URL ${error.message}`];
+  }
 }

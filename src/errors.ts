@@ -27,6 +27,7 @@ export const ERRORS = {
   ROOM_GONE: { close: 4002, http: 404, text: "this room has ended" },
   ROOM_MOVING: { close: 4010, http: 503, text: "the room is moving to another node; try again" },
   ROOM_TOO_LARGE: { close: 4010, http: 500, text: "the room's state is larger than a checkpoint may be" },
+  SEAT_TAKEN: { close: 4002, http: 409, text: "this seat is used by a newer connection" },
   SEAT_UNKNOWN: { close: 4002, http: 403, text: "seat reservation expired." },
   SNAPSHOT_UNREADABLE: { close: 4010, http: 500, text: "the room's saved state cannot be read" },
   STALE_EPOCH: { close: 4010, http: 409, text: "another node owns this room now" },

@@ -36,7 +36,13 @@ export interface Events {
   /** Postgres answers again. */
   "failsafe:left": { incarnation: Incarnation; withoutMs: number };
   "room:created": { roomId: RoomId; epoch: Epoch; name: string };
-  /** `rolledBackMs`: how old the checkpoint was when the claim was made; what the players lost at most. */
+  /** One statement took these rooms for this node, of so many that it asked for. `claimMs`: with the reading of what was saved. */
+  "rooms:claimed": { roomIds: RoomId[]; asked: number; claimMs: number; why: "recovery" | "demand" };
+  /**
+   * `checkpointAgeMs`: how old the checkpoint was when the claim was made; what the players lost at most. `waitedMs`: from the
+   * claim until it was the room's turn; `restoreMs`: from then until it was open; `rebuildMs`: how much of that decoding and
+   * rebuilding held the event loop.
+   */
   "room:restored": {
     roomId: RoomId;
     epoch: Epoch;
@@ -46,11 +52,23 @@ export interface Events {
     checkpointSeq: number;
     checkpointAgeMs: number;
     seats: number;
+    waitedMs: number;
     restoreMs: number;
+    rebuildMs: number;
     why: "recovery" | "demand" | "move";
   };
-  /** All seats of a restored room are back, or their time is up. `backMs`: from the claim to the last player back. */
-  "room:settled": { roomId: RoomId; epoch: Epoch; seats: number; back: number; backMs: number };
+  /**
+   * All seats of a restored room are back, or their time is up. From its being restored to the first player back and to the
+   * last one; `firstBackMs` is null when nobody came.
+   */
+  "room:settled": {
+    roomId: RoomId;
+    epoch: Epoch;
+    seats: number;
+    back: number;
+    firstBackMs: number | null;
+    backMs: number;
+  };
   "room:moved": { roomId: RoomId; epoch: Epoch; moveMs: number };
   "room:disposed": { roomId: RoomId; epoch: Epoch };
   "room:fenced": { roomId: RoomId; epoch: Epoch };
@@ -77,6 +95,8 @@ export interface Events {
   "seat:taken": { roomId: RoomId; sessionId: SessionId };
   "seat:reclaimed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId; afterMs: number };
   "seat:lapsed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId };
+  /** So many wrong reconnection tokens for one seat, or from one address, within a minute: from now on they are answered late. */
+  "seat:guessed": { roomId: RoomId; epoch: Epoch; tries: number };
   /** `bytes`: as they were stored. */
   "checkpoint:saved": { rooms: number; bytes: number; saveMs: number };
   /** A room is larger than half of what may be saved. Told once, and again when it has been smaller meanwhile. */
@@ -90,6 +110,8 @@ export interface Events {
   "commit:not-awaited": { roomId: RoomId; epoch: Epoch };
   "postgres:lost": { error: string };
   "postgres:regained": { awayMs: number };
+  /** A standby was promoted, or an earlier state recovered: what was acknowledged last may be gone. `firstEpoch`: from now on. */
+  "postgres:replaced": { firstEpoch: Epoch };
   "redis:lost": { error: string };
   "redis:regained": { awayMs: number };
 }

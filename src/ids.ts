@@ -12,7 +12,10 @@ export type Incarnation = Branded<string, "Incarnation">;
 export type RoomId = Branded<string, "RoomId">;
 /** A player's seat in one room: Colyseus's session id. */
 export type SessionId = Branded<string, "SessionId">;
-/** The number of a room's activation, from 1. Only Postgres hands out a new one. */
+/**
+ * The number of a room's activation. Only Postgres hands out a new one: 1, 2, 3, and after it was replaced by a standby
+ * 1,000,000,001 and so on (next_epoch, migrations/0003). An integer below 2^53, too large for 32 bits.
+ */
 export type Epoch = Branded<number, "Epoch">;
 
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;

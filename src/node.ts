@@ -13,6 +13,8 @@ import { Committer } from "./commit/committer.ts";
 import { RoomCommits } from "./commit/room-commits.ts";
 import { CommitStore } from "./commit/commit-store.ts";
 import { kindsOf } from "./colyseus/class-version.ts";
+import { DirectLine } from "./colyseus/direct-line.ts";
+import { ListingUpkeep } from "./colyseus/listing-upkeep.ts";
 import { Colyseus, type GameOptions } from "./colyseus/server.ts";
 import type { Config } from "./config.ts";
 import { messageOf, RingsideError, type ErrorCode } from "./errors.ts";
@@ -33,21 +35,22 @@ import { openMetrics } from "./ops/metrics.ts";
 import { tellOfRooms, WORD_PATH, type NodeWord } from "./ops/node-word.ts";
 import { Directory, newRoomId } from "./ownership/directory.ts";
 import { Lease } from "./ownership/lease.ts";
+import type { Location } from "./placement/locate.ts";
 import { Ring } from "./placement/ring.ts";
 import { migrate } from "./postgres/migrate.ts";
 import { openCommitPool, openPool } from "./postgres/pool.ts";
 import { Database, readStatements } from "./postgres/query.ts";
 import { drainRooms } from "./recovery/drain-node.ts";
+import { Promotions } from "./recovery/promotions.ts";
 import { Recovery } from "./recovery/recovery.ts";
 import { TakenRooms } from "./recovery/taken-rooms.ts";
-import { connectRedis } from "./redis/connect.ts";
+import { RedisLink } from "./redis/link.ts";
 import type { Clock } from "./runtime/clock.ts";
 import { listen } from "./runtime/listen.ts";
 import { repeat } from "./runtime/repeat.ts";
 
 /** How long a request to a room waits for the room to be open somewhere; Colyseus itself gives it 2 s. */
 const ROOM_REQUEST_HOLD_MS = 1_500;
-const REPAIR_LISTING_EVERY_MS = 2_000;
 const PRUNE_EVERY_MS = 60_000;
 const CLOSE_SERVER_MS = 1_000;
 
@@ -95,8 +98,12 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     closing.push(() => leasePool.end());
     const database = new Database(pool, statements);
     const leaseDatabase = new Database(leasePool, statements);
-    const redis = await connectRedis(config, clock, events);
-    closing.push(() => redis.disconnect());
+    // A node that starts into a running cluster takes part in it also while Redis is away.
+    const redis = await RedisLink.open(config, clock, events, async () => {
+      const nodes = await database.run<{ state: string; lease_left_ms: number }>("cluster-nodes", []);
+      return nodes.some((node) => node.state !== "down" && node.lease_left_ms > 0);
+    });
+    closing.push(() => redis.stop());
 
     // ---- ownership ----
     const lease = new Lease(clock, config.leaseMs, config.leaseMarginMs);
@@ -105,7 +112,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     let state: "starting" | "ready" | "draining" = "starting";
 
     // ---- rooms ----
-    const seats = new Seats(database, incarnation);
+    const seats = new Seats({ database, self: incarnation, clock, config });
     const host = new RoomHost({ config, clock, events, lease, directory, seats, commits: () => commits });
     const store = new CheckpointStore(database, incarnation, config.checkpointGenerations);
     const checkpointer = new Checkpointer<Activation>({
@@ -120,6 +127,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const commitPool = openCommitPool(config);
     closing.push(() => commitPool.end());
     const commitStore = new CommitStore({
+      clock,
       pool: commitPool,
       statements,
       self: incarnation,
@@ -145,11 +153,21 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const activate = (roomId: RoomId): Promise<unknown> => recovery.activate(roomId);
 
     // ---- Colyseus ----
+    const line = new DirectLine({
+      config,
+      clock,
+      self: incarnation,
+      view: () => heartbeat.view,
+      whereIs: (roomId) => untilActive(roomId),
+    });
+    closing.push(() => line.stop());
     const colyseus = new Colyseus({
       game,
       guard: host,
-      redis,
-      keyPrefix: config.keyPrefix,
+      config,
+      link: redis,
+      line,
+      rooms: () => [...host.activations.values()].map(({ room }) => room),
       place: () => {
         const roomId = newRoomId();
         const member = ring.memberFor(roomId);
@@ -157,7 +175,6 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
           throw new RingsideError("NODE_NOT_READY", { why: "no node takes new rooms" });
         return { roomId, processId: member.processId };
       },
-      untilActive: (roomId) => untilActive(roomId),
       onError,
     });
     closing.push(() => colyseus.stop());
@@ -214,19 +231,24 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     });
 
     /** Waits until some node has the room open, so that a request to it is not sent to nobody. */
-    const untilActive = async (roomId: RoomId): Promise<void> => {
+    const untilActive = async (roomId: RoomId): Promise<Location | undefined> => {
       const endsMs = clock.monotonicMs() + ROOM_REQUEST_HOLD_MS;
       while (clock.monotonicMs() < endsMs) {
         const where = await router.locate(roomId).catch(() => undefined);
-        if (where === undefined || where.at === "here") return;
+        if (where === undefined || where.at === "here") return where;
         if (where.at === "gone") {
-          await colyseus.listing.remove(roomId); // a ghost: listed, but no more
-          return;
+          void colyseus.listing.remove(roomId); // a ghost: listed, but no more
+          return where;
         }
         if (where.at === "claim") await activate(roomId).catch(onError);
-        else if (where.at === "peer" && (await directory.locate(roomId))?.isOwned === true) return;
+        else if (where.at === "peer") {
+          // When Postgres cannot be asked, whoever is asked for the room says whether it is there.
+          const isOwned = (ownership?: { readonly isOwned: boolean }): boolean => ownership?.isOwned === true;
+          if (await directory.locate(roomId).then(isOwned, () => true)) return where;
+        }
         await clock.sleep(25);
       }
+      return undefined;
     };
 
     const closedFor = (): ErrorCode | undefined =>
@@ -249,7 +271,10 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       answers: { [WORD_PATH]: ownWord },
     });
     const report = {
-      ...{ config, database, self: incarnation, ownWord },
+      config,
+      database,
+      self: incarnation,
+      ownWord,
       view: () => heartbeat.view,
       postgresAwayMs: () => heartbeat.postgresAwayMs,
     };
@@ -258,6 +283,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       events,
       lease,
       rooms: () => host.activations.values(),
+      backlog: () => recovery.backlog,
       onError,
     });
     closing.push(() => metrics.stop());
@@ -269,6 +295,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       }),
       report: () => reportCluster(report),
     });
+
+    line.listen(internalServer, colyseus.answers);
 
     // The internal port is opened before the node is entered: a peer that finds it refusing takes the node for dead.
     const internalPort = await listen(internalServer, config.internalPort, config.bindHost);
@@ -302,16 +330,23 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     await heartbeat.start();
     closing.push(() => heartbeat.stop());
     const taken = new TakenRooms({
+      config,
       clock,
+      events,
       database,
       self: incarnation,
       host,
       onLetGo: () => recovery.hurry(),
     });
+    const promotions = new Promotions({ clock, events, database, host, seats });
+    await promotions.start();
+    closing.push(() => promotions.stop());
     const watcher = new Watcher(config, clock, (hint) => {
       if (hint === "node") heartbeat.hurry();
-      else if (hint === "taken") taken.hurry();
-      else recovery.hurry();
+      else if (hint === "taken") {
+        taken.hurry();
+        promotions.hurry(); // it is also said of every new connection
+      } else recovery.hurry();
     });
     watcher.start();
     closing.push(() => watcher.stop());
@@ -327,13 +362,18 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     taken.start();
     closing.push(() => taken.stop());
     const chores = new AbortController();
-    const relist = repeat(
+    const upkeep = new ListingUpkeep({
       clock,
-      REPAIR_LISTING_EVERY_MS,
-      chores.signal,
-      () => colyseus.repairListing([...host.activations.values()].map(({ room }) => room)),
-      () => {}, // Redis is away, which its connection tells; the next round repairs what is missing
-    );
+      link: redis,
+      listing: colyseus.listing,
+      processId: colyseus.processId,
+      view: () => heartbeat.view,
+      isKnown: (roomId) => host.isKnown(roomId),
+      locate: (roomId) => router.locate(roomId),
+      renew: () => colyseus.renew(),
+    });
+    upkeep.start();
+    closing.push(() => upkeep.stop());
     const prune = repeat(
       clock,
       PRUNE_EVERY_MS,
@@ -348,7 +388,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     );
     closing.push(() => {
       chores.abort();
-      return Promise.all([relist, prune]);
+      return prune;
     });
 
     state = "ready";

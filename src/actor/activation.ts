@@ -4,7 +4,7 @@ import { crc32 } from "node:zlib";
 import { serialize } from "node:v8";
 import type { Client, Room } from "@colyseus/core";
 import type { Saveable } from "../checkpoint/checkpointer.ts";
-import type { SavedPlayer, Snapshot } from "../checkpoint/snapshot.ts";
+import type { SavedAbsence, SavedPlayer, Snapshot } from "../checkpoint/snapshot.ts";
 import { versionOfClass } from "../colyseus/class-version.ts";
 import { captureAnswers } from "../commit/answers.ts";
 import { hasUnsentChanges, internals } from "../colyseus/room-internals.ts";
@@ -14,6 +14,7 @@ import { captureViews } from "../colyseus/state-views.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import { captureTimers, timersPrint } from "./durable-timers.ts";
 import type { Phase } from "./phase.ts";
+import type { SeatToken } from "./seat-token.ts";
 
 /** Whoever sits in a seat: a connected player, or the stand-in for one who is away. */
 export interface Occupant {
@@ -24,7 +25,6 @@ export interface Occupant {
 
 /** A seat of a restored room whose player has not come back yet. */
 export interface AwaitedSeat {
-  readonly tokenHash: string;
   readonly options: unknown;
   /** Whether the restored state has never heard of the player, so that they must join again. */
   readonly mustRejoin: boolean;
@@ -56,6 +56,10 @@ export class Activation implements Saveable {
   /** Players away whose pages know the state by another layout than this room's. */
   readonly otherLayouts = new Map<string, number>();
   readonly awaited = new Map<string, AwaitedSeat>();
+  /** What opens each durable seat. */
+  readonly tokens = new Map<string, SeatToken>();
+  /** Seats that the author's hook keeps for players who are away. */
+  readonly away = new Map<string, SavedAbsence>();
 
   /** What players sent while the room might not act, in order. */
   held: { readonly client: Client; readonly bytes: Buffer }[] = [];
@@ -147,6 +151,7 @@ export class Activation implements Saveable {
         ...(view === undefined ? {} : { view }),
         ...layoutPart(this.otherLayouts.get(sessionId)),
         ...(this.joining.has(sessionId) ? { joining: true as const } : {}),
+        ...awayPart(this.away.get(sessionId)),
       };
     }
     return {
@@ -184,6 +189,10 @@ function isEmpty(object: object): boolean {
 
 function layoutPart(layout: number | undefined): { layout?: number } {
   return layout === undefined ? {} : { layout };
+}
+
+function awayPart(away: SavedAbsence | undefined): { away?: SavedAbsence } {
+  return away === undefined ? {} : { away };
 }
 
 function captureOf(room: Room): Snapshot["state"] {

@@ -9,9 +9,8 @@
 // handler does at once is saved together with the fact that it ran. What it does after an `await` is not. A firing that no
 // checkpoint knows of happens again after a crash, like all that was lost.
 
-import { deserialize, serialize } from "node:v8";
 import type { Delayed, Room } from "@colyseus/core";
-import { placeOf, refuseLossy } from "../checkpoint/lossless.ts";
+import { copyAsSaved } from "../checkpoint/lossless.ts";
 import type { SavedTimer, Snapshot } from "../checkpoint/snapshot.ts";
 import { RingsideError } from "../errors.ts";
 
@@ -186,7 +185,7 @@ class RoomTimers implements DurableTimers<Readonly<Record<string, TimerHandler>>
       throw refusal(name, `a room has at most ${TIMERS_MAX} timers armed`);
     }
     const dueAtMs = this.#room.clock.elapsedTime + delayMs;
-    const timer = { name, dueAtMs, payload: copyOf(payload, name) };
+    const timer = { name, dueAtMs, payload: copyOf(name, payload) };
     this.#armed.set(name, everyMs === undefined ? timer : { ...timer, everyMs });
     this.#changes += 1;
     this.#keepLooking();
@@ -231,7 +230,7 @@ class RoomTimers implements DurableTimers<Readonly<Record<string, TimerHandler>>
     }
     // What set() takes for this name is what its handler takes; of a saved one the author's own release said the same.
     const handler = this.#handlerOf(name) as ((payload: unknown, key: string) => unknown) | undefined;
-    return handler?.(everyMs === undefined ? payload : copyOf(payload, name), keyOf(name));
+    return handler?.(everyMs === undefined ? payload : copyOf(name, payload), keyOf(name));
   }
 
   #handlerOf(name: string): TimerHandler | undefined {
@@ -244,16 +243,8 @@ function keyOf(name: string): string {
   return colon === -1 ? "" : name.slice(colon + 1);
 }
 
-/** As a checkpoint would bring it back; nobody else holds it. */
-function copyOf(payload: unknown, name: string): unknown {
-  const parts = { [`payload of timer ${name}`]: payload };
-  refuseLossy(parts);
-  try {
-    return deserialize(serialize(payload));
-  } catch (error) {
-    const facts = { why: "this cannot be saved in a checkpoint", place: placeOf(parts) };
-    throw new RingsideError("INTERNAL", facts, error);
-  }
+function copyOf(name: string, payload: unknown): unknown {
+  return copyAsSaved(payload, `payload of timer ${name}`);
 }
 
 function refusal(timer: string, why: string): RingsideError {

@@ -34,6 +34,7 @@ export class Generations {
   readonly #claimed: ClaimedRoom;
   readonly #parts: GenerationsParts;
   #at: StoredCheckpoint | undefined;
+  #given = 0;
   #failure: RingsideError | undefined;
 
   constructor(claimed: ClaimedRoom, parts: GenerationsParts) {
@@ -53,10 +54,12 @@ export class Generations {
     const { config, directory } = this.#parts;
     for (;;) {
       const checkpoint = this.#at === undefined ? newest : await directory.readOlder(roomId, this.#at.seq);
-      if (checkpoint === undefined || checkpoint.seq <= newest.seq - config.checkpointGenerations) {
+      // Counted, not reckoned from seq: attempts to save that failed have left gaps.
+      if (checkpoint === undefined || this.#given === config.checkpointGenerations) {
         throw this.#failure ?? new RingsideError("INTERNAL", { roomId, why: "nothing was refused" });
       }
       this.#at = checkpoint;
+      this.#given += 1;
       try {
         return {
           checkpoint,

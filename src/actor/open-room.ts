@@ -11,6 +11,7 @@ import { isName, type RoomId } from "../ids.ts";
 import type { ClaimedRoom, Directory } from "../ownership/directory.ts";
 import type { Lease } from "../ownership/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { Turns } from "../runtime/turns.ts";
 import { Activation } from "./activation.ts";
 import { within } from "./deadline.ts";
 import { Generations, type Readable } from "./generations.ts";
@@ -38,6 +39,8 @@ export interface RoomOpenerParts {
 interface Attempt {
   readonly claimed: ClaimedRoom;
   readonly readable: Readable;
+  /** Measures what holds the event loop. */
+  readonly timed: <Result>(piece: () => Result) => Result;
   /** Set when it failed because what was read does not fit. */
   misfit?: RingsideError;
 }
@@ -48,10 +51,13 @@ export class RoomOpener {
   readonly #parts: RoomOpenerParts;
   /** By room id, until Colyseus has made the Room. */
   readonly #attempts = new Map<string, Attempt>();
+  /** Many rooms may be opened at the same time, and those that are here already must tick meanwhile. */
+  readonly #turns: Turns;
   #refusesNewRooms = false;
 
   constructor(parts: RoomOpenerParts) {
     this.#parts = parts;
+    this.#turns = new Turns(parts.clock, parts.config.encodeSliceMs);
   }
 
   /** From now on nobody can create a room here. */
@@ -60,10 +66,10 @@ export class RoomOpener {
   }
 
   /** See RoomHost. */
-  async openClaimed(claimed: ClaimedRoom, why: OpenReason): Promise<Activation> {
+  async openClaimed(claimed: ClaimedRoom, why: OpenReason, waitedMs: number): Promise<Activation> {
     const { clock, events, players } = this.#parts;
     const startedMs = clock.monotonicMs();
-    const { activation, readable } = await this.#openNewest(claimed);
+    const { activation, readable, rebuildMs } = await this.#openNewest(claimed);
     events.emit("room:restored", {
       roomId: claimed.roomId,
       epoch: claimed.epoch,
@@ -73,6 +79,8 @@ export class RoomOpener {
       checkpointSeq: readable.checkpoint?.seq ?? 0,
       checkpointAgeMs: Math.round(readable.checkpoint?.ageMs ?? 0),
       seats: activation.awaited.size,
+      waitedMs: Math.round(waitedMs),
+      rebuildMs: Math.round(rebuildMs * 100) / 100, // mostly below 1
       restoreMs: Math.round(clock.monotonicMs() - startedMs),
       why,
     });
@@ -103,12 +111,24 @@ export class RoomOpener {
   }
 
   /** From the newest generation that can be read and fits. There are as many tries as generations at most. */
-  async #openNewest(claimed: ClaimedRoom): Promise<{ activation: Activation; readable: Readable }> {
+  async #openNewest(
+    claimed: ClaimedRoom,
+  ): Promise<{ activation: Activation; readable: Readable; rebuildMs: number }> {
     const generations = new Generations(claimed, this.#parts);
-    for (;;) {
-      const attempt: Attempt = { claimed, readable: await generations.next() };
+    let rebuildMs = 0;
+    const timed = <Result>(piece: () => Result): Result => {
+      const startedMs = this.#parts.clock.monotonicMs();
       try {
-        return { activation: await this.#attempt(attempt), readable: attempt.readable };
+        return piece();
+      } finally {
+        rebuildMs += this.#parts.clock.monotonicMs() - startedMs;
+      }
+    };
+    for (;;) {
+      const readable = await this.#turns.run(() => timed(() => generations.next()));
+      const attempt: Attempt = { claimed, readable, timed };
+      try {
+        return { activation: await this.#attempt(attempt), readable, rebuildMs };
       } catch (error) {
         // Colyseus makes an error of its own of what it was thrown.
         if (attempt.misfit === undefined) throw error;
@@ -122,7 +142,7 @@ export class RoomOpener {
     const { name, options, roomId } = attempt.claimed;
     this.#attempts.set(roomId, attempt);
     try {
-      const opening = matchMaker.handleCreateRoom(name, options, undefined, roomId);
+      const opening = this.#turns.run(() => matchMaker.handleCreateRoom(name, options, undefined, roomId));
       const facts = { why: "onCreate did not end in time", openMs: config.openMs };
       await within(clock, config.openMs, opening, () => new RingsideError("INTERNAL", facts));
     } finally {
@@ -163,18 +183,24 @@ export class RoomOpener {
     options: Record<string, unknown>,
     authorsOnCreate: OnCreate,
   ): Promise<void> {
-    const { clock, lease, players, table } = this.#parts;
-    const { claimed, readable } = attempt;
+    const { claimed, timed } = attempt;
     const { roomId } = claimed;
     const activation = new Activation(roomId, claimed.name, claimed.epoch, room);
-    table.begin(activation);
+    this.#parts.table.begin(activation);
     await authorsOnCreate(withoutRoomId(options));
     room.roomId = roomId; // an author who chooses ids in onCreate has just chosen another
+    await this.#turns.run(() => timed(() => this.#fillIn(activation, attempt)));
+  }
+
+  /** Puts what was saved into a room that onCreate has made. Synchronous: nothing ticks on a state that is half there. */
+  #fillIn(activation: Activation, attempt: Attempt): void {
+    const { clock, lease, players, table } = this.#parts;
+    const { claimed, readable } = attempt;
+    const { room, roomId } = activation;
     if (!lease.isHeld) throw new RingsideError("LEASE_LOST", { roomId });
     // Too late: the room was given up meanwhile, and may be another's.
     if (this.#attempts.get(roomId) !== attempt) throw new RingsideError("STALE_EPOCH", { roomId });
 
-    // From here on without a pause, so that nothing ticks on a state that is half there.
     let snapshot: Readable["snapshot"];
     try {
       snapshot = restoreInto(activation, readable, clock.monotonicMs());

@@ -1,22 +1,24 @@
-// Players' comings and goings in one room: seats that are durable before anybody is told (SEAT1), seats that wait for
-// their players after a restore, and what is said while the room may not listen.
+// Players' comings and goings in one room: seats that are durable before anybody is told (SEAT1), tokens that change at each
+// return (SEAT3), and what is said while the room may not listen. Seats that wait for their players after a restore are in
+// awaited-seats.ts.
 
 import type { Client, Room } from "@colyseus/core";
 import type { Snapshot } from "../checkpoint/snapshot.ts";
 import { internals } from "../colyseus/room-internals.ts";
-import { layoutOf } from "../colyseus/state-layout.ts";
-import { viewMaker } from "../colyseus/state-views.ts";
+import { loginOf } from "../colyseus/seat-return.ts";
 import type { Config } from "../config.ts";
-import { ERRORS, messageOf, RingsideError } from "../errors.ts";
+import { ERRORS, RingsideError } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { SessionId } from "../ids.ts";
 import { hashToken, newToken, type ClaimedRoom } from "../ownership/directory.ts";
 import type { Lease } from "../ownership/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Activation } from "./activation.ts";
-import type { Seats } from "./seats.ts";
-import { planSeats } from "./seat-plan.ts";
-import { standInFor } from "./stand-in.ts";
+import { AwaitedSeats } from "./awaited-seats.ts";
+import { within } from "./deadline.ts";
+import { firstToken, heard, notTurned, opens, turned } from "./seat-token.ts";
+import type { NewSeat, Seats } from "./seats.ts";
+import { TokenTries } from "./token-tries.ts";
 
 export interface PlayersParts {
   readonly config: Config;
@@ -28,25 +30,23 @@ export interface PlayersParts {
   readonly untilOwned: (room: Room) => Promise<void> | undefined;
 }
 
-/** What WebSockets say when they broke without a word, and so the code for a player who never came back. */
-const ABNORMAL_CLOSURE = 1006;
-
 /** What a message that is held costs at least, however little it says. */
 const HELD_MESSAGE_BYTES_MIN = 64;
 
-interface Homecoming {
-  readonly sinceMs: number;
-  readonly seats: number;
-  back: number;
-  lastBackMs: number;
-}
+/** A returning player waits no longer than this for the new token to be durable; then they keep the one they came with. */
+const CHANGE_TOKEN_MS = 500;
 
 export class Players {
   readonly #parts: PlayersParts;
-  readonly #homecomings = new WeakMap<Activation, Homecoming>();
+  readonly #awaited: AwaitedSeats;
+  readonly #tries = new TokenTries();
 
   constructor(parts: PlayersParts) {
     this.#parts = parts;
+    this.#awaited = new AwaitedSeats({
+      ...parts,
+      left: (activation, sessionId) => void this.left(activation, sessionId),
+    });
   }
 
   /** The author's onJoin is about to run. A checkpoint taken now would know half of this player, and says so. */
@@ -65,141 +65,132 @@ export class Players {
     const { sessionId } = client;
     activation.joining.delete(sessionId);
     activation.markChanged(this.#parts.clock.monotonicMs());
-    const token = newToken();
-    client.reconnectionToken = token;
-    const seat = {
-      roomId,
-      epoch,
-      sessionId,
-      tokenHash: hashToken(token),
-      options,
-      auth: client.auth as unknown,
-    };
-    let isDurable: boolean;
-    try {
-      isDurable = await this.#parts.seats.save(seat);
-    } catch (error) {
-      if (error instanceof RingsideError) throw error;
-      throw new RingsideError("POSTGRES_UNREACHABLE", { roomId }, error);
-    }
-    if (!isDurable) throw new RingsideError("STALE_EPOCH", { roomId, epoch });
+    client.reconnectionToken = newToken();
+    const login = loginOf(client);
+    const token = firstToken(hashToken(client.reconnectionToken), login && hashToken(login));
+    const seat = { roomId, epoch, sessionId, token, options, auth: client.auth as unknown };
+    if (!(await this.#parts.seats.save(seat))) throw new RingsideError("STALE_EPOCH", { roomId, epoch });
     if (!this.#parts.lease.isHeld) throw new RingsideError("LEASE_LOST", { roomId });
+    activation.tokens.set(sessionId, token);
     this.#parts.events.emit("seat:taken", { roomId, sessionId: sessionId as SessionId });
   }
 
-  /** @returns the options of the join when the room's state has never heard of this player */
-  reconnected(activation: Activation, client: Client): { readonly options: unknown } | undefined {
+  /**
+   * A player is back in their seat. Resolves when the token that they are about to be told is durable.
+   *
+   * @returns the options of the join when the room's state has never heard of this player
+   */
+  async reconnected(
+    activation: Activation,
+    client: Client,
+  ): Promise<{ readonly options: unknown } | undefined> {
     const { sessionId } = client;
-    // The seat keeps its token, so that coming back needs no write: after a failover everybody comes at once.
-    const { presentedToken } = client as { presentedToken?: string };
-    if (presentedToken !== undefined) client.reconnectionToken = presentedToken;
     activation.occupants.set(sessionId, client);
     activation.otherLayouts.delete(sessionId); // the page was loaded again, or it would have been refused
-    const awaited = activation.awaited.get(sessionId);
-    if (awaited === undefined) return undefined;
-
-    activation.awaited.delete(sessionId);
+    activation.away.delete(sessionId);
     activation.markChanged(this.#parts.clock.monotonicMs());
-    const homecoming = this.#homecomings.get(activation);
-    if (homecoming !== undefined) {
-      homecoming.back += 1;
-      homecoming.lastBackMs = this.#parts.clock.monotonicMs();
-      this.#parts.events.emit("seat:reclaimed", {
-        roomId: activation.roomId,
-        epoch: activation.epoch,
-        sessionId: sessionId as SessionId,
-        afterMs: Math.round(homecoming.lastBackMs - homecoming.sinceMs),
-      });
-      this.settleIfAllAreBack(activation);
-    }
-    return awaited.mustRejoin ? { options: awaited.options } : undefined;
+    await this.#changeToken(activation, client);
+    // A newer connection is on its way to the seat, and what was waited for is its to hear.
+    if (activation.occupants.get(sessionId) !== client) return undefined;
+    // From here on without a pause until the author's hook: who is counted as back has been told of.
+    const awaited = this.#awaited.isBack(activation, sessionId);
+    if (awaited?.mustRejoin !== true) return undefined;
+    activation.joining.add(sessionId); // until `rejoined`
+    return { options: awaited.options };
   }
 
-  /** A player is gone for good, and so is the seat. */
-  left(activation: Activation, sessionId: string): void {
-    if (!activation.occupants.delete(sessionId)) return;
-    activation.joining.delete(sessionId);
-    activation.otherLayouts.delete(sessionId);
-    activation.awaited.delete(sessionId);
+  /** The author's onJoin has run for a player of whom the restored state had never heard. */
+  rejoined(activation: Activation, client: Client): void {
+    activation.joining.delete(client.sessionId);
     activation.markChanged(this.#parts.clock.monotonicMs());
+  }
+
+  /** The player has acknowledged what they were told on joining, or on coming back. */
+  acknowledged(activation: Activation, { sessionId }: Client): void {
+    const token = activation.tokens.get(sessionId);
+    if (token === undefined || token.isHeard) return;
+    const known = heard(token);
+    activation.tokens.set(sessionId, known);
     const { roomId, epoch } = activation;
-    // A seat that stays behind by a failure here meets, at the next restore, a state that does not know it, and its
-    // player joins again if they ever come; otherwise it lapses.
-    this.#parts.seats.giveUp({ roomId, epoch, sessionId }).catch((error: unknown) => {
-      this.#parts.events.emit("room:threw", {
+    this.#parts.seats.changeTokenSoon({ roomId, epoch, sessionId }, known);
+  }
+
+  /** The author keeps a seat for `ms`. @returns whether that counts: not for a seat that is kept already */
+  kept(activation: Activation, { sessionId }: Client, ms: number): boolean {
+    if (activation.away.has(sessionId) || !activation.tokens.has(sessionId)) return false;
+    activation.away.set(sessionId, { sinceMs: activation.room.clock.elapsedTime, heldMs: ms });
+    activation.markChanged(this.#parts.clock.monotonicMs());
+    return true;
+  }
+
+  /**
+   * The seats of a room as they are stored, as far as the room knows: the options of those who have joined here are not kept,
+   * and a checkpoint that knows these players makes them needless.
+   */
+  seatsOf({ roomId, epoch, occupants, awaited, tokens }: Activation): NewSeat[] {
+    return [...tokens].map(([sessionId, token]) => {
+      // All that sit in a seat are clients, or stand-ins for them.
+      const { auth } = occupants.get(sessionId) as Client;
+      return {
         roomId,
         epoch,
-        where: "leave",
-        error: messageOf(error),
-        times: 1,
-      });
+        sessionId,
+        token,
+        options: awaited.get(sessionId)?.options,
+        auth: auth as unknown,
+      };
     });
   }
 
-  /**
-   * Keeps the seats of a restored room for their players, and tells the room of those who left after it was saved.
-   *
-   * @param snapshot what was restored; undefined when the room was never saved
-   */
+  /** A player is gone for good, and so is the seat. Resolves when that is durable, or could not be made so yet. */
+  left(activation: Activation, sessionId: string): Promise<void> {
+    const { roomId, epoch } = activation;
+    const place = { roomId, epoch, sessionId };
+    if (!activation.occupants.delete(sessionId)) return this.#parts.seats.whenGivenUp(place);
+    for (const each of [activation.otherLayouts, activation.awaited, activation.tokens, activation.away]) {
+      each.delete(sessionId);
+    }
+    activation.joining.delete(sessionId);
+    activation.markChanged(this.#parts.clock.monotonicMs());
+    return this.#parts.seats.giveUp(place);
+  }
+
+  /** See AwaitedSeats. */
   await(activation: Activation, claimed: ClaimedRoom, snapshot: Snapshot | undefined): void {
-    const { clock, config } = this.#parts;
-    const { room } = activation;
-    const plan = planSeats(claimed.seats, snapshot?.players ?? {});
-    const layout = layoutOf(room);
-    const makeView = viewMaker(room.state);
-    for (const { view: saved, ...player } of plan.gone) {
-      const view = saved && makeView(saved);
-      void room.onLeave?.(standInFor({ ...player, view, auth: undefined, token: "" }), ABNORMAL_CLOSURE);
-    }
-    for (const seat of plan.kept) {
-      const { sessionId, userData, auth, tokenHash, options, mustRejoin } = seat;
-      const view = seat.view && makeView(seat.view);
-      const standIn = standInFor({ sessionId, userData, auth, view, token: tokenHash });
-      activation.occupants.set(sessionId, standIn);
-      const known = snapshot?.players[sessionId]?.layout ?? snapshot?.layout;
-      if (known !== undefined && known !== layout) activation.otherLayouts.set(sessionId, known);
-      activation.awaited.set(sessionId, { tokenHash, options, mustRejoin });
-      const away = room.allowReconnection(standIn, config.seatHoldMs / 1_000);
-      away.catch(() => this.#lapsed(activation, standIn, mustRejoin));
-    }
-    internals(room)._listing.clients = plan.kept.length;
-    recount(room);
-    this.#homecomings.set(activation, {
-      sinceMs: clock.monotonicMs(),
-      seats: plan.kept.length,
-      back: 0,
-      lastBackMs: clock.monotonicMs(),
-    });
+    this.#awaited.await(activation, claimed, snapshot);
   }
 
-  /** Says so, once, when nobody is awaited any more. */
+  /** See AwaitedSeats. */
   settleIfAllAreBack(activation: Activation): void {
-    const homecoming = this.#homecomings.get(activation);
-    if (homecoming === undefined || activation.awaited.size > 0) return;
-    this.#homecomings.delete(activation);
-    this.#parts.events.emit("room:settled", {
-      roomId: activation.roomId,
-      epoch: activation.epoch,
-      seats: homecoming.seats,
-      back: homecoming.back,
-      backMs: Math.round(homecoming.lastBackMs - homecoming.sinceMs),
-    });
+    this.#awaited.settleIfAllAreBack(activation);
   }
 
-  /**
-   * What a token is called inside the room. A seat that was restored is known by the hash, because the token itself was
-   * never stored; any other by the token, and Colyseus decides about it.
-   */
-  resolveToken(activation: Activation, sessionId: string | undefined, token: string): string | undefined {
-    if (activation.awaited.size === 0) return token;
-    const hash = hashToken(token);
-    if (sessionId !== undefined) {
-      const awaited = activation.awaited.get(sessionId);
-      if (awaited === undefined) return token;
-      return awaited.tokenHash === hash ? hash : undefined;
-    }
-    const isAwaited = [...activation.awaited.values()].some((awaited) => awaited.tokenHash === hash);
-    return isAwaited ? hash : token;
+  /** Whether this opens that seat; `hash` is of a reconnection token. */
+  opensSeat(activation: Activation, sessionId: string, hash: string): boolean {
+    const token = activation.tokens.get(sessionId);
+    return token !== undefined && opens(token, hash);
+  }
+
+  /** Whose seat a token opens. */
+  sessionOf(activation: Activation, hash: string): string | undefined {
+    for (const [sessionId, token] of activation.tokens) if (opens(token, hash)) return sessionId;
+    return undefined;
+  }
+
+  /** What opened nothing may be answered when this resolves. */
+  async wrongToken(
+    activation: Activation,
+    sessionId: string | undefined,
+    address: string | undefined,
+  ): Promise<void> {
+    const { clock, events } = this.#parts;
+    const { roomId, epoch } = activation;
+    const { waitMs, tries, isNews } = this.#tries.wrong(roomId, sessionId, address, clock.monotonicMs());
+    if (isNews) events.emit("seat:guessed", { roomId, epoch, tries });
+    if (waitMs === 0) return;
+    const done = this.#tries.wait();
+    await clock.sleep(waitMs);
+    done();
   }
 
   /** Keeps a message until the room may listen again; past the limit the SDK is told to come back. */
@@ -229,31 +220,29 @@ export class Players {
     activation.missed.clear();
   }
 
-  #lapsed(activation: Activation, standIn: Client, mustRejoin: boolean): void {
-    const { roomId, epoch, room } = activation;
-    const waiting = this.#parts.untilOwned(room);
-    if (waiting !== undefined) {
-      void waiting.then(() => this.#lapsed(activation, standIn, mustRejoin));
-      return;
-    }
-    // A room that ends or moves takes its waiting seats along; they have not lapsed.
-    if (activation.phase.name !== "active" || !activation.awaited.has(standIn.sessionId)) return;
-    activation.awaited.delete(standIn.sessionId);
-    const inside = internals(room);
-    inside._listing.clients = Math.max(0, inside._listing.clients - 1);
-    delete inside._reservedSeats[standIn.sessionId]; // Colyseus is about to; the count is made before
-    recount(room);
-    if (!mustRejoin) void room.onLeave?.(standIn, ABNORMAL_CLOSURE);
-    this.left(activation, standIn.sessionId);
-    this.#parts.events.emit("seat:lapsed", { roomId, epoch, sessionId: standIn.sessionId as SessionId });
-    this.settleIfAllAreBack(activation);
+  async #changeToken(activation: Activation, client: Client): Promise<void> {
+    const { clock, seats } = this.#parts;
+    const { roomId, epoch } = activation;
+    const { sessionId } = client;
+    const before = activation.tokens.get(sessionId);
+    if (before === undefined) return; // given up in this very moment
+    const { presentedToken } = client as { presentedToken?: string };
+    const presentedHash = presentedToken === undefined ? before.hash : hashToken(presentedToken);
+    client.reconnectionToken = newToken();
+    const changed = turned(before, presentedHash, hashToken(client.reconnectionToken));
+    activation.tokens.set(sessionId, changed);
+    const changing = seats.changeToken({ roomId, epoch, sessionId }, changed);
+    const facts = { roomId, why: "the new token is not durable yet" };
+    const isDurable = await within(
+      clock,
+      CHANGE_TOKEN_MS,
+      changing,
+      () => new RingsideError("POSTGRES_UNREACHABLE", facts),
+    ).catch(() => false);
+    if (isDurable || presentedToken === undefined || activation.tokens.get(sessionId) !== changed) return;
+    // They are let in all the same, also while there is no Postgres. What they came with is good whatever became of this:
+    // it is either still the newest there, or the one before.
+    activation.tokens.set(sessionId, notTurned(changed, presentedHash));
+    client.reconnectionToken = presentedToken;
   }
-}
-
-/**
- * Lets Colyseus find out whether the room is full, and write it to the listing. It does so by itself when players come and
- * go, but not when seats are kept or given up: the room would be found by those who look for a free seat, or by nobody.
- */
-function recount(room: Room): void {
-  void room.setMatchmaking({ maxClients: room.maxClients });
 }

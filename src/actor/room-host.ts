@@ -8,7 +8,7 @@ import type { Config } from "../config.ts";
 import { RingsideError } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { Epoch, RoomId } from "../ids.ts";
-import type { ClaimedRoom, Directory } from "../ownership/directory.ts";
+import { hashToken, type ClaimedRoom, type Directory } from "../ownership/directory.ts";
 import type { Lease } from "../ownership/lease.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Activation } from "./activation.ts";
@@ -16,7 +16,7 @@ import { RoomOpener, type OpenReason } from "./open-room.ts";
 import { mayAct } from "./phase.ts";
 import { Players } from "./players.ts";
 import { RoomTable, type CommitsOfRooms } from "./room-table.ts";
-import type { Seats } from "./seats.ts";
+import type { NewSeat, Seats } from "./seats.ts";
 
 export type { OpenReason };
 
@@ -70,11 +70,12 @@ export class RoomHost implements RoomGuard {
    * generation of its checkpoints that cannot be read, or does not fit the room's class, is kept, and the one before it is
    * tried in a Room of its own.
    *
+   * @param waitedMs how long it has waited for its turn since it was claimed
    * @throws what the author's hooks throw, or SNAPSHOT_UNREADABLE when no generation can be read and fits; the room is
    * then neither here nor given up
    */
-  openClaimed(claimed: ClaimedRoom, why: OpenReason): Promise<Activation> {
-    return this.#opener.openClaimed(claimed, why);
+  openClaimed(claimed: ClaimedRoom, why: OpenReason, waitedMs: number): Promise<Activation> {
+    return this.#opener.openClaimed(claimed, why, waitedMs);
   }
 
   // ---- RoomGuard: what Colyseus's hooks ask and tell ----
@@ -104,6 +105,10 @@ export class RoomHost implements RoomGuard {
     return new Promise((goOn) => this.#waiting.push({ activation, goOn }));
   }
 
+  isMoving(room: Room): boolean {
+    return this.#table.of(room)?.phase.name === "moving";
+  }
+
   joining(room: Room, client: Client): void {
     this.#with(room, (activation) => this.#players.joining(activation, client));
   }
@@ -114,18 +119,33 @@ export class RoomHost implements RoomGuard {
     await this.#players.joined(activation, client, options);
   }
 
-  reconnected(room: Room, client: Client): { readonly options: unknown } | undefined {
+  async reconnected(room: Room, client: Client): Promise<{ readonly options: unknown } | undefined> {
     const activation = this.#table.of(room);
     return activation && this.#players.reconnected(activation, client);
   }
 
-  hasSeat(room: Room, sessionId: string): boolean {
-    const activation = this.#table.of(room);
-    return activation?.occupants.has(sessionId) === true && !activation.joining.has(sessionId);
+  rejoined(room: Room, client: Client): void {
+    this.#with(room, (activation) => this.#players.rejoined(activation, client));
   }
 
-  left(room: Room, sessionId: string): void {
-    this.#with(room, (activation) => this.#players.left(activation, sessionId));
+  acknowledged(room: Room, client: Client): void {
+    this.#with(room, (activation) => this.#players.acknowledged(activation, client));
+  }
+
+  kept(room: Room, client: Client, ms: number): boolean {
+    const activation = this.#table.of(room);
+    return activation !== undefined && this.#players.kept(activation, client, ms);
+  }
+
+  hasSeat(room: Room, sessionId: string): boolean {
+    return this.#table.of(room)?.tokens.has(sessionId) === true;
+  }
+
+  async left(room: Room, sessionId: string): Promise<void> {
+    const activation = this.#table.of(room);
+    if (activation !== undefined && activation.phase.name !== "ended") {
+      await this.#players.left(activation, sessionId);
+    }
   }
 
   changed(room: Room): void {
@@ -159,9 +179,28 @@ export class RoomHost implements RoomGuard {
     return this.#table.of(room)?.otherLayouts.has(sessionId) === true;
   }
 
-  resolveToken(room: Room, sessionId: string | undefined, token: string): string | undefined {
+  resolveToken(_room: Room, _sessionId: string, token: string): string {
+    return hashToken(token);
+  }
+
+  opensSeat(room: Room, sessionId: string, hash: string): boolean {
     const activation = this.#table.of(room);
-    return activation && this.#players.resolveToken(activation, sessionId, token);
+    return activation !== undefined && this.#players.opensSeat(activation, sessionId, hash);
+  }
+
+  sessionOf(room: Room, token: string): string | undefined {
+    const activation = this.#table.of(room);
+    return activation && this.#players.sessionOf(activation, hashToken(token));
+  }
+
+  isSameLogin(room: Room, sessionId: string, authToken: string | undefined): boolean | undefined {
+    const login = this.#table.of(room)?.tokens.get(sessionId)?.loginHash;
+    return login === undefined ? undefined : authToken !== undefined && hashToken(authToken) === login;
+  }
+
+  async wrongToken(room: Room, sessionId: string | undefined, address: string | undefined): Promise<void> {
+    const activation = this.#table.of(room);
+    if (activation !== undefined) await this.#players.wrongToken(activation, sessionId, address);
   }
 
   // ---- the node's side ----
@@ -176,6 +215,16 @@ export class RoomHost implements RoomGuard {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { activation, goOn } of waiting) if (!isElsewhere(activation)) goOn();
+  }
+
+  /** Resolves when no room is about to end here. */
+  untilEnded(): Promise<void> {
+    return this.#table.untilEnded();
+  }
+
+  /** See Players. */
+  seatsOf(activation: Activation): NewSeat[] {
+    return this.#players.seatsOf(activation);
   }
 
   /** Freezes a room for its last checkpoint here. */

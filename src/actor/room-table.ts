@@ -29,6 +29,7 @@ export class RoomTable {
   readonly #byRoom = new WeakMap<Room, Activation>();
   /** Rooms that are this node's in Postgres without an activation: about to be entered, or ended but not yet there. */
   readonly #between = new Set<RoomId>();
+  readonly #endings = new Set<Promise<void>>();
 
   constructor(parts: RoomTableParts) {
     this.#parts = parts;
@@ -63,6 +64,11 @@ export class RoomTable {
     }
   }
 
+  /** Resolves when each room that had come to its end has ended in Postgres too, or could not. */
+  async untilEnded(): Promise<void> {
+    await Promise.all(this.#endings);
+  }
+
   /** An activation that is being opened: found by its Room only. */
   begin(activation: Activation): void {
     this.#byRoom.set(activation.room, activation);
@@ -81,8 +87,15 @@ export class RoomTable {
       activation.phase = { name: "ended", why: "disposed" };
       this.#activations.delete(roomId);
       this.#between.add(roomId);
+      const { promise: ending, resolve } = Promise.withResolvers<void>();
+      this.#endings.add(ending);
       // After the author's onDispose, which may still want the room to be there.
-      internals(room)._events.once("disconnect", () => void this.#disposed(activation));
+      internals(room)._events.once("disconnect", () => {
+        void this.#disposed(activation).finally(() => {
+          this.#endings.delete(ending);
+          resolve();
+        });
+      });
     });
     return activation;
   }
@@ -120,8 +133,8 @@ export class RoomTable {
     const { roomId, epoch } = activation;
     try {
       await commits().idle(activation); // a match's result may be under way from its onDispose
-      await directory.dispose(roomId, epoch);
-      events.emit("room:disposed", { roomId, epoch });
+      const isOver = await directory.dispose(roomId, epoch);
+      if (isOver) events.emit("room:disposed", { roomId, epoch }); // another node's, it goes on there
     } catch (error) {
       // The row is still ours and is found as orphaned; the room then opens once more, empty, and ends again.
       events.emit("room:threw", { roomId, epoch, where: "dispose", error: messageOf(error), times: 1 });

@@ -76,7 +76,7 @@ export class Checkpointer<Room extends Saveable> {
   readonly #stopping = new AbortController();
   readonly #passEveryMs: number;
   #loop: Promise<void> | undefined;
-  /** The bodies that are held for others to stand on, as of the last pass and what has come since. */
+  /** The bodies that are held for others to stand on, as of the last pass's beginning and what has come since. */
   #basesBytes = 0;
 
   constructor(parts: CheckpointerParts<Room>) {
@@ -112,13 +112,16 @@ export class Checkpointer<Room extends Saveable> {
    * @throws when Postgres could not be reached in time, or the room is too large; its last checkpoint stands
    */
   async saveNow(activation: Room): Promise<boolean> {
-    const taken = this.take(activation);
-    try {
-      const saved = await this.#parts.store.save([taken.checkpoint]);
-      return this.settle(taken, saved.has(activation.roomId));
-    } catch (error) {
-      this.putBack(taken);
-      throw error;
+    for (;;) {
+      const taken = this.take(activation);
+      try {
+        const saved = await this.#parts.store.save([taken.checkpoint]);
+        if (!saved.baseless.has(taken.checkpoint)) return this.settle(taken, saved.has(taken.checkpoint));
+        this.putBack(taken, { isBaseGone: true });
+      } catch (error) {
+        this.putBack(taken);
+        throw error;
+      }
     }
   }
 
@@ -127,11 +130,12 @@ export class Checkpointer<Room extends Saveable> {
     if (!this.#parts.mayAct()) return;
     let batch: Taken<Room>[] = [];
     let bytes = 0;
-    let basesBytes = 0;
+    // At once, and before any of them gets a new one: what is held meanwhile is added to this.
+    this.#basesBytes = 0;
+    for (const { base } of this.#parts.activations()) this.#basesBytes += base?.body?.length ?? 0;
     let nowMs = clock.monotonicMs();
     let sliceEndsMs = nowMs + config.encodeSliceMs;
     for (const activation of this.#parts.activations()) {
-      basesBytes += activation.base?.body?.length ?? 0;
       // Most rooms are neither due nor to be looked at, and most passes find that out for most of them.
       // What falls due before the next pass is taken in this one: a room is saved a little early, and never late.
       if (!isToBeSeen(activation, nowMs + this.#passEveryMs)) continue;
@@ -152,7 +156,20 @@ export class Checkpointer<Room extends Saveable> {
       nowMs = clock.monotonicMs();
     }
     if (batch.length > 0) await this.#send(batch);
-    this.#basesBytes = basesBytes;
+  }
+
+  /**
+   * Saves a room whose turn has gone by while it was committing. Between two commits, for one that has them without a pause:
+   * those that are refused save nothing, and no pass takes it meanwhile. Never rejects.
+   */
+  async saveIfOverdue(activation: Room): Promise<void> {
+    const { clock, config } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    const { isActive, nextDueMs, unsavedSinceMs = nowMs } = activation;
+    const isOverdue = nowMs - unsavedSinceMs >= config.checkpointMs && nowMs >= nextDueMs;
+    if (!isOverdue || !isActive || !this.#parts.mayAct()) return;
+    const taken = this.#takeIfChanged(activation, nowMs);
+    if (taken !== undefined) await this.#send([taken]);
   }
 
   #takeIfChanged(activation: Room, nowMs: number): Taken<Room> | undefined {
@@ -217,7 +234,10 @@ export class Checkpointer<Room extends Saveable> {
     const startedMs = clock.monotonicMs();
     try {
       const saved = await store.save(batch.map(({ checkpoint }) => checkpoint));
-      for (const taken of batch) this.settle(taken, saved.has(taken.checkpoint.roomId));
+      for (const taken of batch) {
+        if (saved.baseless.has(taken.checkpoint)) this.putBack(taken, { isBaseGone: true });
+        else this.settle(taken, saved.has(taken.checkpoint));
+      }
       const bytes = batch.reduce((sum, { checkpoint }) => sum + checkpoint.bytes.length, 0);
       events.emit("checkpoint:saved", {
         rooms: saved.size,
@@ -233,11 +253,16 @@ export class Checkpointer<Room extends Saveable> {
   /** Postgres has taken it, or has refused it because another node owns the room. @returns `wasSaved` */
   settle({ activation, checkpoint, base }: Taken<Room>, wasSaved: boolean): boolean {
     const { config, clock, events } = this.#parts;
-    activation.savingSinceMs = undefined;
+    const { seq, bodyBytes } = checkpoint;
+    // Two may be under way, a pass's and a commit's, and end in any order: the newer one counts.
+    if (isNewest(activation, seq)) activation.savingSinceMs = undefined;
     if (wasSaved) {
-      const { seq, bodyBytes } = checkpoint;
-      activation.saved = { seq, atMs: clock.monotonicMs(), bytes: bodyBytes };
-      if (base !== undefined) this.#hold(activation, base, config.checkpointBasesBytesMax);
+      if (seq > (activation.saved?.seq ?? 0)) {
+        activation.saved = { seq, atMs: clock.monotonicMs(), bytes: bodyBytes };
+      }
+      if (base !== undefined && seq > (activation.base?.seq ?? 0)) {
+        this.#hold(activation, base, config.checkpointBasesBytesMax);
+      }
     } else {
       const { roomId, epoch } = activation;
       events.emit("checkpoint:refused", { roomId, epoch });
@@ -255,11 +280,25 @@ export class Checkpointer<Room extends Saveable> {
     activation.base = base;
   }
 
-  /** It was not saved, or may not have been: what it held is still to be saved. */
-  putBack({ activation, unsavedSinceMs }: Taken<Room>): void {
-    activation.savingSinceMs = undefined;
+  /**
+   * It was not saved, or may not have been: what it held is still to be saved.
+   *
+   * @param isBaseGone whether Postgres does not have what it stood on: the next one is whole
+   */
+  putBack({ activation, checkpoint, unsavedSinceMs }: Taken<Room>, { isBaseGone = false } = {}): void {
+    if (isNewest(activation, checkpoint.seq)) activation.savingSinceMs = undefined;
+    if (isBaseGone) {
+      // Another one may have been saved since.
+      if (activation.base?.seq === checkpoint.baseSeq) activation.base = undefined;
+      activation.nextDueMs = 0; // at once: nothing of it is safe
+    }
     activation.unsavedSinceMs = Math.min(unsavedSinceMs, activation.unsavedSinceMs ?? unsavedSinceMs);
   }
+}
+
+/** Whether nothing of the room was taken after this one. */
+function isNewest(activation: Saveable, seq: number): boolean {
+  return seq === activation.nextSeq - 1;
 }
 
 /** Whether a room has announced changes and is due, or has not and is to be looked at. */
@@ -270,6 +309,7 @@ function isToBeSeen(activation: Saveable, nowMs: number): boolean {
 
 /** The next time after `nowMs` at which a room has its turn: at most `everyMs` away. */
 export function nextDue(nowMs: number, everyMs: number, turn: number): number {
-  const sinceTurn = (nowMs - turn * everyMs) % everyMs;
-  return nowMs + everyMs - (sinceTurn < 0 ? sinceTurn + everyMs : sinceTurn);
+  // A turn that a room has had is not its next one by a rounding error.
+  const turns = Math.floor(nowMs / everyMs - turn + 1e-6);
+  return (turns + 1 + turn) * everyMs;
 }

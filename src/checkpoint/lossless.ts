@@ -3,7 +3,7 @@
 // Functions, and objects with properties under symbols, as every Schema instance is (keep its key, or its `toJSON()`).
 // Instances of an author's own classes come back as plain objects, without their methods.
 
-import { serialize } from "node:v8";
+import { deserialize, serialize } from "node:v8";
 
 import { RingsideError } from "../errors.ts";
 
@@ -27,6 +27,22 @@ export function refuseLossy(parts: Record<string, unknown>): void {
     for (const [name, child] of childrenOf(value, place)) visit(child, name);
   };
   for (const [name, part] of Object.entries(parts)) visit(part, name);
+}
+
+/**
+ * A copy as a checkpoint would bring it back; nobody else holds it.
+ *
+ * @throws RingsideError INTERNAL, with the place, for what a checkpoint cannot hold
+ */
+export function copyAsSaved(value: unknown, name: string): unknown {
+  const parts = { [name]: value };
+  refuseLossy(parts);
+  try {
+    return deserialize(serialize(value));
+  } catch (error) {
+    const facts = { why: "this cannot be saved in a checkpoint", place: placeOf(parts) };
+    throw new RingsideError("INTERNAL", facts, error);
+  }
 }
 
 /** The place of the innermost value that cannot be serialized. */

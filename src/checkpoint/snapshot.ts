@@ -23,6 +23,16 @@ export interface SavedPlayer {
   readonly layout?: number;
   /** Set when the author's onJoin was still running: the state may have heard half of this player. */
   readonly joining?: true;
+  /** Set when they were away, and the room's own hook had kept their seat. */
+  readonly away?: SavedAbsence;
+}
+
+/** A seat that the room keeps for a player whose connection broke. */
+export interface SavedAbsence {
+  /** When it was kept, by the room's clock, in ms. */
+  readonly sinceMs: number;
+  /** For how long, in ms; Infinity for as long as the room's author likes. */
+  readonly heldMs: number;
 }
 
 /** A durable timer that was armed (actor/durable-timers.ts). */

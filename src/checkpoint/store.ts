@@ -19,6 +19,15 @@ export interface Checkpoint {
   readonly classVersion: number;
 }
 
+/**
+ * Those of a batch that were saved. One that is in neither set was made by an activation that is not the newest any more, and
+ * nothing of it was written.
+ */
+export class SavedCheckpoints extends Set<Checkpoint> {
+  /** Not saved, though the writer owns their rooms: Postgres does not have what they stand on. Whole ones will do. */
+  readonly baseless = new Set<Checkpoint>();
+}
+
 export class CheckpointStore {
   readonly #database: Database;
   readonly #self: Incarnation;
@@ -32,13 +41,14 @@ export class CheckpointStore {
   }
 
   /**
-   * Saves many rooms in one statement.
+   * Saves many rooms in one statement. Two activations of one room may both be among `checkpoints`.
    *
-   * @returns the rooms that were saved; one that is missing has a newer activation, and nothing of it was written
+   * @returns those that were saved
    * @throws when Postgres refused or could not be reached; whether it was written is then unknown
    */
-  async save(checkpoints: readonly Checkpoint[]): Promise<Set<RoomId>> {
-    const rows = await this.#database.run<{ room_id: RoomId }>("save-checkpoints", [
+  async save(checkpoints: readonly Checkpoint[]): Promise<SavedCheckpoints> {
+    type Owned = { room_id: RoomId; epoch: Epoch; baseless: boolean };
+    const rows = await this.#database.run<Owned>("save-checkpoints", [
       checkpoints.map((checkpoint) => checkpoint.roomId),
       checkpoints.map((checkpoint) => checkpoint.epoch),
       checkpoints.map((checkpoint) => checkpoint.seq),
@@ -51,6 +61,12 @@ export class CheckpointStore {
       this.#self,
       this.#generations,
     ]);
-    return new Set(rows.map((row) => row.room_id));
+    const owned = new Map(rows.map((row) => [row.room_id, row]));
+    const saved = new SavedCheckpoints();
+    for (const checkpoint of checkpoints) {
+      const row = owned.get(checkpoint.roomId);
+      if (row?.epoch === checkpoint.epoch) (row.baseless ? saved.baseless : saved).add(checkpoint);
+    }
+    return saved;
   }
 }

@@ -6,6 +6,7 @@
 // - where its author says nothing of broken connections, it keeps the seat of a player who may try to come back;
 // - a player's seat is durable before they are told of having joined (SEAT1), and a connection that breaks right after
 //   that, or in the middle of coming back, is a drop like any other;
+// - a seat opens to the newest reconnection token, which changes at each use (SEAT3), and the newest connection has it;
 // - what the author's code throws stays in the room (ROOM1).
 
 import type { Client, ClientPrivate, FixedTimestepCallback, Room } from "@colyseus/core";
@@ -15,6 +16,7 @@ import { declaresTooMuch } from "./input-frame.ts";
 import { override, untilOwned } from "./override.ts";
 import type { RoomGuard } from "./room-guard.ts";
 import { hasUnsentChanges, internals } from "./room-internals.ts";
+import { wrapReturns } from "./seat-return.ts";
 import { asServerError } from "./server-error.ts";
 
 /** A subclass of `Authored` whose instances answer to `guard`. Its name is the author's, for logs. */
@@ -26,6 +28,7 @@ export function hostedClass(Authored: RoomClass, guard: RoomGuard): RoomClass {
       wrapTime(this, guard);
       wrapMessages(this, guard);
       wrapDrops(this, guard);
+      wrapReturns(this, guard);
       wrapEnd(this, guard);
       if (this.onDrop === undefined && !mayKeepSeats(Authored)) keepSeats(this, guard);
     }
@@ -55,7 +58,7 @@ function wrapHooks(room: Room, guard: RoomGuard): void {
       await onJoin?.call(room, client, options, auth);
       await guard.joined(room, client, options);
     } catch (error) {
-      guard.left(room, client.sessionId);
+      await guard.left(room, client.sessionId);
       throw error; // Colyseus tells the client
     }
   });
@@ -63,10 +66,17 @@ function wrapHooks(room: Room, guard: RoomGuard): void {
   override(room, "onReconnect", async (client: Client) => {
     const waiting = untilOwned(room, guard);
     if (waiting !== undefined) await waiting;
-    const unknown = guard.reconnected(room, client);
-    if (unknown === undefined) await onReconnect?.call(room, client);
+    const unknown = await guard.reconnected(room, client);
+    if (unknown === undefined) {
+      if (room.clients.get(client.sessionId) === client) await onReconnect?.call(room, client);
+      return; // a newer connection has their seat by now
+    }
     // The restored state never heard of this player: they joined after it was saved. So they join again.
-    else await onJoin?.call(room, client, unknown.options, client.auth);
+    try {
+      await onJoin?.call(room, client, unknown.options, client.auth);
+    } finally {
+      guard.rejoined(room, client);
+    }
   });
 
   // Colyseus awaits these two after a drop without a catch of its own.
@@ -85,7 +95,7 @@ function wrapHooks(room: Room, guard: RoomGuard): void {
       }
     });
   }
-  internals(room)._events.on("leave", (client: Client) => guard.left(room, client.sessionId));
+  internals(room)._events.on("leave", (client: Client) => void guard.left(room, client.sessionId));
 
   // The last moment before changes are encoded and forgotten.
   override(room, "onBeforePatch", (state: unknown) => {
@@ -149,7 +159,7 @@ function wrapTime(room: Room, guard: RoomGuard): void {
 
 function wrapMessages(room: Room, guard: RoomGuard): void {
   const inside = internals(room);
-  const { _onMessage, checkReconnectionToken } = inside;
+  const { _onMessage } = inside;
 
   override(room, "_onMessage", (client: Client & ClientPrivate, bytes: Buffer) => {
     if (!guard.mayAct(room)) {
@@ -165,11 +175,5 @@ function wrapMessages(room: Room, guard: RoomGuard): void {
     } catch (error) {
       guard.threw(room, "onMessage", error);
     }
-  });
-
-  // The way back after a page was loaded again: over HTTP, with nothing but the token.
-  override(room, "checkReconnectionToken", (token: string) => {
-    const known = guard.resolveToken(room, undefined, token);
-    return known === undefined ? undefined : checkReconnectionToken.call(room, known);
   });
 }

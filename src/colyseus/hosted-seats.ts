@@ -1,44 +1,68 @@
 // How seats and rooms end when they are hosted: a broken connection is a drop, a seat lapses and a room ends only while the
-// room is this node's, and a room whose author says nothing of drops keeps its players' seats all the same.
+// room is this node's, and a room whose author says nothing of drops keeps its players' seats all the same. Who comes back
+// to a seat is in seat-return.ts.
 
 import { ClientState, CloseCode, Room, type Client, type ClientPrivate, type Deferred } from "@colyseus/core";
 import { override, untilOwned } from "./override.ts";
 import type { RoomGuard } from "./room-guard.ts";
 import { internals } from "./room-internals.ts";
+import { decided, isTold, undecided } from "./seat-return.ts";
 
 /** A room's class as its author wrote it. */
 export type RoomClass = (new () => Room) & { readonly prototype: Room };
 
+/** What setTimeout can wait at most: 24 days. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+/** Rooms whose seats are kept by keepSeats: their authors have no rule of their own. */
+const withoutRule = new WeakSet<Room>();
+/** Players who were given up: a hook that keeps their seats now would keep them for ever. */
+const givenUp = new WeakSet<Client>();
+
 /**
  * A connection that breaks before the player has acknowledged the join, or while onReconnect runs, loses the seat in
  * stock Colyseus: allowReconnection refuses a client that "has not joined", and a return cut short counts as denied. After
- * a failover that is where connections break, and the seat is durable by then. So it is treated as the drop it is.
+ * a failover that is where connections break, and the seat is durable by then. So it is treated as the drop it is. Only
+ * one who cannot have been told of the seat has none.
  */
 export function wrapDrops(room: Room, guard: RoomGuard): void {
   const { allowReconnection } = room;
   const inside = internals(room);
-  const { _onLeave } = inside;
+  const { _onLeave, _onMessage } = inside;
 
   override(room, "allowReconnection", (client: Client & ClientPrivate, seconds: number | "manual") => {
-    if (guard.hasSeat(room, client.sessionId) && isCutOff(client)) delete client._enqueuedMessages;
-    const isKnown = inside._reconnections[client.reconnectionToken] !== undefined;
+    if (givenUp.has(client)) return Promise.reject(new Error("the seat has lapsed"));
+    const isSeated = guard.hasSeat(room, client.sessionId) && isTold(client);
+    if (isSeated && isCutOff(client)) delete client._enqueuedMessages;
     const pending = allowReconnection.call(room, client, seconds);
     // Authors leave this promise alone, as Colyseus's own examples do. Its rejection is told by onLeave.
     pending.catch(() => {});
-    if (!isKnown && Number.isFinite(seconds)) lapseWhileOwned(room, guard, client, Number(seconds) * 1_000);
+    if (inside._reconnections[client.reconnectionToken] === undefined) return pending;
+    const ms = Number.isFinite(seconds) ? Number(seconds) * 1_000 : Number.POSITIVE_INFINITY;
+    if (guard.kept(room, client, ms) && Number.isFinite(ms)) lapseAfter(room, guard, client, ms);
+    decided(room, client.sessionId);
     return pending;
   });
 
   override(room, "_onLeave", async (client: Client & ClientPrivate, code?: number) => {
     const waiting = untilOwned(room, guard);
     if (waiting !== undefined) await waiting;
+    const { sessionId } = client;
     const isReturnCutShort =
       isCutOff(client) &&
       (client.state === ClientState.RECONNECTING || code === CloseCode.FAILED_TO_RECONNECT);
     if (isReturnCutShort) client.state = ClientState.JOINING; // so that onDrop is called, not onLeave
+    const isThere = room.clients.get(sessionId) === client;
+    if (isThere) undecided(room, sessionId);
     await _onLeave.call(room, client, isReturnCutShort ? CloseCode.ABNORMAL_CLOSURE : code);
-    // Colyseus says nothing of a player who left while onJoin ran.
-    if (!isSeatInUse(room, client)) guard.left(room, client.sessionId);
+    if (isThere) decided(room, sessionId);
+    // Colyseus says nothing of a player who left while onJoin ran. And who asked to leave is told when it is durable.
+    if (!isSeatInUse(room, client)) await guard.left(room, sessionId);
+  });
+
+  override(room, "_onMessage", (client: Client & ClientPrivate, bytes: Buffer) => {
+    const wasJoining = client.state === ClientState.JOINING;
+    _onMessage.call(room, client, bytes);
+    if (wasJoining && client.state === ClientState.JOINED) guard.acknowledged(room, client);
   });
 }
 
@@ -51,20 +75,57 @@ function isSeatInUse(room: Room, client: Client): boolean {
  * Lets a seat that was just kept lapse only while the room is ours. Where it is not, the player could not have come back,
  * so their time starts anew.
  */
-function lapseWhileOwned(room: Room, guard: RoomGuard, client: Client, ms: number): void {
-  const { _reconnections, _reservedSeatTimeouts } = internals(room);
+function lapseAfter(room: Room, guard: RoomGuard, client: Client, ms: number): void {
+  const { _reconnections } = internals(room);
   const { sessionId, reconnectionToken } = client;
   const pending: Deferred<Client> | undefined = _reconnections[reconnectionToken]?.[1];
-  const arm = (): void => {
-    if (pending === undefined || _reconnections[reconnectionToken]?.[1] !== pending) return;
-    clearTimeout(_reservedSeatTimeouts[sessionId]);
-    _reservedSeatTimeouts[sessionId] = setTimeout(() => {
-      const waiting = untilOwned(room, guard);
-      if (waiting === undefined) pending.reject(false);
-      else void waiting.then(arm);
-    }, ms);
-  };
-  arm();
+  onSeatTime(
+    room,
+    sessionId,
+    ms,
+    () => untilOwned(room, guard),
+    () => {
+      if (pending !== undefined && _reconnections[reconnectionToken]?.[1] === pending) pending.reject(false);
+    },
+  );
+}
+
+/**
+ * Calls `work` when a seat has waited for `ms`, in place of what it waited for before. Not at all when its player comes
+ * back or the room goes elsewhere; while the room is not ours, its time starts anew.
+ */
+export function onSeatTime(
+  room: Room,
+  sessionId: string,
+  ms: number,
+  owned: () => Promise<void> | undefined,
+  work: () => void,
+): void {
+  const { _reservedSeatTimeouts } = internals(room);
+  clearTimeout(_reservedSeatTimeouts[sessionId]);
+  const timeout = setTimeout(
+    () => {
+      const waiting = owned();
+      if (waiting === undefined) work();
+      else {
+        void waiting.then(() => {
+          if (_reservedSeatTimeouts[sessionId] === timeout) onSeatTime(room, sessionId, ms, owned, work);
+        });
+      }
+    },
+    Math.min(ms, TIMEOUT_MS_MAX),
+  );
+  _reservedSeatTimeouts[sessionId] = timeout;
+}
+
+/** From now on no hook can keep this player's seat. */
+export function giveUpFor(client: Client): void {
+  givenUp.add(client);
+}
+
+/** Whether the room's author has a rule for broken connections. */
+export function hasOwnRule(room: Room): boolean {
+  return !withoutRule.has(room);
 }
 
 /** The author's onDispose, and all that leads to it, only while the room is ours. */
@@ -75,7 +136,7 @@ export function wrapEnd(room: Room, guard: RoomGuard): void {
   let isHeldBack = false;
   _events.emit = (name, ...args) => {
     if (name !== "dispose") return emit(name, ...args);
-    if (isHeldBack) return false;
+    if (isHeldBack || guard.isMoving(room)) return false;
     const waiting = untilOwned(room, guard);
     if (waiting === undefined) return emit(name, ...args);
     isHeldBack = true;
@@ -112,18 +173,12 @@ export function mayKeepSeats(Authored: RoomClass): boolean {
  * led over it, though the room is well. onLeave follows when nobody has come back.
  */
 export function keepSeats(room: Room, guard: RoomGuard): void {
-  const hasLapsed = new WeakSet<Client>();
-  const { allowReconnection } = room;
+  withoutRule.add(room);
   override(room, "onDrop", (client: Client, code?: number) => {
     if (!RETURN_CODES.has(code)) return;
-    room.allowReconnection(client, guard.seatHoldMs / 1_000).catch(() => hasLapsed.add(client));
+    // An onLeave that calls allowReconnection where mayKeepSeats cannot see it would keep the seat of one who is given up.
+    room.allowReconnection(client, guard.seatHoldMs / 1_000).catch(() => giveUpFor(client));
   });
-  // For an onLeave that calls it where mayKeepSeats cannot see it: that would keep the seat of one who is given up.
-  override(room, "allowReconnection", (client: Client, seconds: number | "manual") =>
-    hasLapsed.has(client)
-      ? Promise.reject(new Error("the seat has lapsed"))
-      : allowReconnection.call(room, client, seconds),
-  );
 }
 
 /** The close codes after which the stock SDK tries to come back; at any other it knows that it has left. */

@@ -2,7 +2,7 @@
 // Checked against core 0.18.17 by test/contract/colyseus-internals.test.ts.
 
 import { EventEmitter } from "node:events";
-import type { Client, ClientPrivate, Deferred, Room } from "@colyseus/core";
+import type { AuthContext, Client, ClientPrivate, Deferred, Room } from "@colyseus/core";
 import type { Encoder } from "@colyseus/schema";
 import { tellAbsentFields } from "./state-absent.ts";
 
@@ -26,9 +26,20 @@ export interface RoomInternals {
   readonly _serializer: { readonly encoder?: Encoder; handshake?(): Uint8Array | undefined };
   _simulationInterval: NodeJS.Timeout | undefined;
   readonly _lockedExplicitly: boolean;
+  _onJoin(
+    client: Client & ClientPrivate,
+    context: AuthContext,
+    options?: { readonly reconnectionToken?: string; readonly skipHandshake?: boolean },
+  ): Promise<void>;
   _onMessage(client: Client & ClientPrivate, bytes: Buffer): void;
   _onLeave(client: Client & ClientPrivate, code?: number): Promise<unknown>;
-  _reserveSeat(sessionId: string, options: unknown, auth: unknown, seconds: number): Promise<boolean>;
+  _reserveSeat(
+    sessionId: string,
+    options: unknown,
+    auth: unknown,
+    seconds?: number,
+    isForReturn?: boolean,
+  ): Promise<boolean>;
   checkReconnectionToken(token: string): string | undefined;
   resetAutoDisposeTimeout(seconds?: number): void;
 }

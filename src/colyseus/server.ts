@@ -4,21 +4,21 @@
 import {
   defineServer,
   matchMaker,
-  type IRoomCache,
   RegisteredHandler,
   type Room,
   type RoomDefinitions,
   type Server,
   type ServerOptions,
 } from "@colyseus/core";
-import type { Redis } from "ioredis";
+import type { Config } from "../config.ts";
 import type { RoomId } from "../ids.ts";
+import type { RedisLink } from "../redis/link.ts";
+import type { DirectLine, LineAnswers } from "./direct-line.ts";
 import { hostedClass } from "./hosted-class.ts";
 import { ClusterPresence } from "./redis-presence.ts";
 import { RoomListing } from "./room-listing.ts";
 import type { RoomGuard } from "./room-guard.ts";
 import { ROOM_ID_OPTION } from "./room-guard.ts";
-import { internals } from "./room-internals.ts";
 import { RoomTransport } from "./room-transport.ts";
 import { asServerError } from "./server-error.ts";
 
@@ -40,11 +40,13 @@ export type GameOptions = Omit<
 export interface ColyseusParts {
   readonly game: GameOptions;
   readonly guard: RoomGuard;
-  readonly redis: Redis;
-  readonly keyPrefix: string;
+  readonly config: Config;
+  readonly link: RedisLink;
+  readonly line: DirectLine;
   /** Where a new room should be, by its new id. */
   readonly place: () => { readonly roomId: RoomId; readonly processId: string };
-  readonly untilActive: (roomId: RoomId) => Promise<void>;
+  /** The rooms on this node. */
+  readonly rooms: () => Iterable<Room>;
   readonly onError: (error: unknown) => void;
 }
 
@@ -53,12 +55,15 @@ export class Colyseus {
   readonly listing: RoomListing;
   readonly #server: Server;
   readonly #presence: ClusterPresence;
+  readonly #roomNames: readonly string[];
 
   constructor(parts: ColyseusParts) {
-    const { game, guard, redis, keyPrefix, place, untilActive, onError } = parts;
+    const { game, guard, config, link, line, place, rooms, onError } = parts;
     this.transport = new RoomTransport(guard, {}, onError);
-    this.listing = new RoomListing(redis, onError);
-    this.#presence = new ClusterPresence({ redis, channelPrefix: keyPrefix, untilActive, onError });
+    const ownRooms = (): Room[] => [...rooms()].filter((room) => this.has(room));
+    this.listing = new RoomListing({ link, line, ownRooms, onError });
+    this.#presence = new ClusterPresence({ config, link, line, onError });
+    this.#roomNames = Object.keys(game.rooms);
     // Its health checks delete the listings of nodes that are only slow; membership/ knows better who lives.
     matchMaker.setHealthChecksEnabled(false);
     this.#server = defineServer({
@@ -92,13 +97,18 @@ export class Colyseus {
     await this.#server.listen(0);
   }
 
-  /** Writes the rows of `rooms`, which are on this node, where Redis has lost or missed them. */
-  async repairListing(rooms: readonly Room[]): Promise<void> {
-    if (!this.listing.takeIncomplete()) {
-      await matchMaker.restoreMissingRoomCaches();
-      return;
-    }
-    await Promise.all(rooms.map((room) => this.listing.persist(internals(room)._listing as IRoomCache)));
+  /** What this node answers others with. */
+  get answers(): LineAnswers {
+    return {
+      deliver: (request, signal) => this.#presence.deliver(request, signal),
+      ownRows: (roomId) => this.listing.ownRows(roomId),
+    };
+  }
+
+  /** Tells Redis again what it is told only now and then. @throws when Redis fails */
+  async renew(): Promise<void> {
+    await matchMaker.stats.persist(true);
+    await this.#presence.forgetLocks(this.#roomNames);
   }
 
   /** Whether Colyseus has this very room, so that players can be led to it: not yet while it is being created. */

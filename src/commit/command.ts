@@ -6,6 +6,7 @@
 
 import type { Client, Room } from "@colyseus/core";
 
+import { copyAsSaved } from "../checkpoint/lossless.ts";
 import { ERRORS, RingsideError } from "../errors.ts";
 import { answerKey, answersOf } from "./answers.ts";
 import { commit } from "./commit.ts";
@@ -60,7 +61,9 @@ export function command<Payload, Reply>(
       // One whose outcome was in doubt may have turned out well while this one waited for its turn.
       const meanwhile = answers.get(key);
       if (meanwhile !== undefined) return meanwhile.reply as Reply;
-      const remember = (reply: Reply): Reply => {
+      const remember = (given: Reply): Reply => {
+        // A copy: what the handler gave may be part of the room, and be something else when it is asked for again.
+        const reply = copyAsSaved(given, "a command's answer") as Reply;
         answers.propose({ key, atMs: room.clock.elapsedTime, reply });
         tx.undo(() => answers.forget(key));
         tx.after(() => answers.confirm(key));

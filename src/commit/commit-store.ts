@@ -12,6 +12,7 @@ import { messageOf, RingsideError } from "../errors.ts";
 import type { Epoch, Incarnation, RoomId } from "../ids.ts";
 import { Database, type Statements } from "../postgres/query.ts";
 import { Batcher } from "../runtime/batcher.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Outcome } from "./outcome.ts";
 import { PostgresTransaction, type Attempt, type Query } from "./postgres-transaction.ts";
 import { asRefusal, isSomebodysFault, isTooSlow } from "./refusal.ts";
@@ -32,6 +33,7 @@ const BEGIN = "BEGIN READ WRITE";
 const PREPARED_MAX = 200;
 
 export interface CommitStoreParts {
+  readonly clock: Clock;
   /**
    * Connections of its own: an author's slow statement must not hold up anything else. In pipeline mode, with a
    * `query_timeout`. One is kept for what rooms do together, if there are two or more.
@@ -112,7 +114,7 @@ export class CommitStore {
     let rest = units;
     for (let round = 1; rest.length > 0; round++) {
       const { outcome, culprits } = await this.#tryTogether(rest);
-      if (rest.length === 1 || !isSomebodysFault(outcome)) {
+      if (rest.length === 1 || !isSomebodysFault(outcome, culprits)) {
         // A single one has failed under the limits that it has in company.
         for (const unit of rest) outcomes.set(unit, isTooSlow(outcome) ? this.#tryAlone(unit) : outcome);
         break;
@@ -120,7 +122,8 @@ export class CommitStore {
       const out = culprits.size === 0 || round === ROUNDS_MAX ? new Set(rest) : culprits;
       for (const unit of out) {
         // What fails in company may be right alone: the one that it met there may have failed as well.
-        outcomes.set(unit, outcome.kind === "stale" && culprits.has(unit) ? outcome : this.#tryAlone(unit));
+        const isTrueAlone = outcome.kind === "stale" || outcome.kind === "baseless";
+        outcomes.set(unit, isTrueAlone && culprits.has(unit) ? outcome : this.#tryAlone(unit));
       }
       rest = rest.filter((unit) => !out.has(unit));
     }
@@ -163,10 +166,10 @@ export class CommitStore {
     } catch (error) {
       throw new RingsideError("POSTGRES_UNREACHABLE", { why: messageOf(error) }, error);
     }
-    const { statements, self, generations } = this.#parts;
+    const { clock, statements, self, generations } = this.#parts;
     const checkpoints = new CheckpointStore(new Database(client, statements), self, generations);
     const named = (statement: Statement): Query => this.#named(statement);
-    return new PostgresTransaction({ client, begin, checkpoints, named, onEnd });
+    return new PostgresTransaction({ clock, client, begin, checkpoints, named, onEnd });
   }
 
   #named({ text, values }: Statement): Query {

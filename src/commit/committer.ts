@@ -134,6 +134,7 @@ export class Committer<Room extends Committable> {
         await this.#run(room, next);
         // What the author does when told comes first: an undo in a `catch` belongs to the commit that failed.
         await new Promise(setImmediate);
+        if (queue.waiting.length > 0) await this.#parts.checkpointer.saveIfOverdue(room);
       }
     } finally {
       room.isCommitting = false;
@@ -205,6 +206,12 @@ export class Committer<Room extends Committable> {
         checkpointer.settle(taken, false);
         giveUp(new RingsideError("STALE_EPOCH", { roomId: room.roomId, epoch: room.epoch }));
         return;
+      case "baseless": {
+        checkpointer.putBack(taken, { isBaseGone: true });
+        const why = "this Postgres lacks an earlier checkpoint of the room; the next commit does without it";
+        giveUp(new RingsideError("POSTGRES_UNREACHABLE", { roomId: room.roomId, why }));
+        return;
+      }
       case "refused":
         checkpointer.putBack(taken);
         giveUp(outcome.error);

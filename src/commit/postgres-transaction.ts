@@ -7,8 +7,9 @@ import type { PoolClient, QueryResult } from "pg";
 
 import type { CheckpointStore } from "../checkpoint/store.ts";
 import { RingsideError } from "../errors.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Outcome } from "./outcome.ts";
-import { asRefusal, isOutdated, isRefusedByPostgres } from "./refusal.ts";
+import { asRefusal, isOutdated, isReadTimeout, isRefusedByPostgres } from "./refusal.ts";
 import type { Statement } from "./statement.ts";
 import type { OwnTransaction, Unit } from "./transaction.ts";
 
@@ -26,6 +27,7 @@ export interface Attempt {
 }
 
 interface TransactionParts {
+  readonly clock: Clock;
   readonly client: PoolClient;
   readonly begin: string;
   readonly checkpoints: CheckpointStore;
@@ -34,10 +36,17 @@ interface TransactionParts {
   readonly onEnd: () => void;
 }
 
+interface Sent {
+  readonly running: Promise<unknown>;
+  readonly unit: Unit | undefined;
+  /** When it was answered, by the monotonic clock. */
+  answeredMs?: number;
+}
+
 /** A transaction on a connection of its own, until it ends one way or the other. */
 export class PostgresTransaction implements OwnTransaction {
   readonly #parts: TransactionParts;
-  readonly #sent: { readonly running: Promise<unknown>; readonly unit: Unit | undefined }[] = [];
+  readonly #sent: Sent[] = [];
   #isOver = false;
   #isReleased = false;
 
@@ -73,16 +82,19 @@ export class PostgresTransaction implements OwnTransaction {
     const index = results.findIndex(({ status }) => status === "rejected");
     if (index >= 0) {
       const { reason } = results[index] as PromiseRejectedResult; // it was found as one
-      const unit = this.#sent[index]?.unit;
+      // Each waits for those before it, so the one that was not answered in time need not be the one that took it.
+      const unit = isReadTimeout(reason) ? this.#slowest() : this.#sent[index]?.unit;
       await this.#rollBack(isOutdated(reason));
       const culprits = new Set(unit === undefined ? [] : [unit]);
       return { outcome: { kind: "refused", error: asRefusal(reason) }, culprits };
     }
     const saved = await saving;
-    const stale = units.filter(({ checkpoint }) => !saved.has(checkpoint.roomId));
+    const stale = units.filter(({ checkpoint }) => !saved.has(checkpoint));
     if (stale.length > 0) {
       await this.#rollBack(false);
-      return { outcome: { kind: "stale" }, culprits: new Set(stale) };
+      const baseless = stale.filter(({ checkpoint }) => saved.baseless.has(checkpoint));
+      if (baseless.length === 0) return { outcome: { kind: "stale" }, culprits: new Set(stale) };
+      return { outcome: { kind: "baseless" }, culprits: new Set(baseless) };
     }
     return { outcome: await this.#commit(), culprits: new Set() };
   }
@@ -117,9 +129,26 @@ export class PostgresTransaction implements OwnTransaction {
   }
 
   #send<Result>(running: Promise<Result>, unit?: Unit): Promise<Result> {
-    running.catch(ignore); // looked at in commitAll(), or by whoever awaits it
-    this.#sent.push({ running, unit });
+    const sent: Sent = { running, unit };
+    // A failure is looked at in commitAll(), or by whoever awaits it.
+    running.then(() => (sent.answeredMs = this.#parts.clock.monotonicMs()), ignore);
+    this.#sent.push(sent);
     return running;
+  }
+
+  /** Whose statements have taken the longest so far; nobody's if Postgres has not answered at all. */
+  #slowest(): Unit | undefined {
+    const tookMs = new Map<Unit | undefined, number>();
+    let sinceMs = this.#sent[0]?.answeredMs; // BEGIN
+    if (sinceMs === undefined) return undefined;
+    for (const { unit, answeredMs } of this.#sent.slice(1)) {
+      const untilMs: number = answeredMs ?? this.#parts.clock.monotonicMs();
+      tookMs.set(unit, (tookMs.get(unit) ?? 0) + untilMs - sinceMs);
+      if (answeredMs === undefined) break; // and so are those after it
+      sinceMs = answeredMs;
+    }
+    const [slowest] = [...tookMs].sort(([, a], [, b]) => b - a);
+    return slowest?.[0];
   }
 
   /** @param isBroken whether the connection is of no more use */

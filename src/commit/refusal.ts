@@ -9,9 +9,10 @@ import type { Outcome } from "./outcome.ts";
 const CANCELLED = "57014";
 const LOCK_NOT_AVAILABLE = "55P03";
 
-/** Whether one of them may have failed all; Postgres being away is nobody's. */
-export function isSomebodysFault(outcome: Outcome): boolean {
-  return outcome.kind === "stale" || (outcome.kind === "refused" && outcome.error.code === "COMMIT_REFUSED");
+/** Whether one of them may have failed all; Postgres being away is nobody's, but for one who took all the time there was. */
+export function isSomebodysFault(outcome: Outcome, culprits: ReadonlySet<unknown>): boolean {
+  if (outcome.kind !== "refused") return outcome.kind === "stale" || outcome.kind === "baseless";
+  return outcome.error.code === "COMMIT_REFUSED" || (isReadTimeout(outcome.error) && culprits.size > 0);
 }
 
 /** Whether it took longer, or waited longer for a lock, than it may. */
@@ -19,6 +20,11 @@ export function isTooSlow(outcome: Outcome): boolean {
   if (outcome.kind !== "refused") return false;
   const { sqlState } = outcome.error.facts;
   return sqlState === CANCELLED || sqlState === LOCK_NOT_AVAILABLE;
+}
+
+/** Whether it is we who stopped waiting: nothing was refused, and nothing broke. pg has no code for it. */
+export function isReadTimeout(error: unknown): boolean {
+  return asRefusal(error).facts["why"] === "Query read timeout";
 }
 
 /** Whether a prepared statement no longer fits this connection, because a table was altered meanwhile; a new one will do. */

@@ -54,7 +54,7 @@ export function createInternalServer(parts: InternalServerParts): http.Server {
       answer(socket, "NOT_ALLOWED");
     } else if (request.url === LINK_PATH) {
       answerLink(socket, parts.self);
-      const caller = callerOf(request);
+      const caller = callerOf(request, parts.self);
       if (caller !== undefined) parts.onLinked(caller);
     } else {
       const seat = parseSeatRequest(request.url);

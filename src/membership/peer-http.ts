@@ -17,6 +17,8 @@ export const LINK_PROTOCOL = "ringside-link";
 export const PROMISE_PATH = "/ringside/promise";
 export const KEY_HEADER = "x-ringside-key";
 export const INCARNATION_HEADER = "x-ringside-incarnation";
+/** Whom a request is for: another incarnation may have the port by now. */
+const WANTED_HEADER = "x-ringside-wanted";
 /** For how long, in ms. */
 const FOR_HEADER = "x-ringside-for-ms";
 /** An answer has about a hundred bytes. */
@@ -41,6 +43,7 @@ export class PeerHttp implements PeerNetwork {
           upgrade: LINK_PROTOCOL,
           [KEY_HEADER]: clusterKey,
           [INCARNATION_HEADER]: self,
+          [WANTED_HEADER]: member.incarnation,
         },
         agent: false,
         signal,
@@ -70,6 +73,7 @@ export class PeerHttp implements PeerNetwork {
         headers: {
           [KEY_HEADER]: this.#config.clusterKey,
           [INCARNATION_HEADER]: self,
+          [WANTED_HEADER]: member.incarnation,
           [FOR_HEADER]: String(forMs),
         },
         agent: false,
@@ -107,10 +111,15 @@ export function answerLink(socket: Duplex, self: Incarnation): void {
   );
 }
 
-/** Who calls; undefined when they do not say. */
-export function callerOf(request: http.IncomingMessage): Incarnation | undefined {
+/**
+ * Who calls this node; undefined when they do not say, or mean an incarnation that had the port before: who has that one in
+ * its view does not have this one, and will not ask it for a promise.
+ */
+export function callerOf(request: http.IncomingMessage, self: Incarnation): Incarnation | undefined {
   const caller = request.headers[INCARNATION_HEADER];
-  return typeof caller === "string" && caller !== "" ? (caller as Incarnation) : undefined; // whoever has the key is believed
+  if (typeof caller !== "string" || caller === "" || request.headers[WANTED_HEADER] !== self)
+    return undefined;
+  return caller as Incarnation; // whoever has the key is believed
 }
 
 /** The peer's side of a promise. */
@@ -120,10 +129,10 @@ export function answerPromise(
   self: Incarnation,
   promise: (by: Incarnation, forMs: number) => PromiseAnswer,
 ): void {
-  const by = callerOf(request);
+  const by = callerOf(request, self);
   const answer: PromiseAnswer =
     by === undefined
-      ? { kind: "refused", why: "who asks did not say who it is" }
+      ? { kind: "refused", why: "it is meant for another incarnation" }
       : promise(by, Number(request.headers[FOR_HEADER]));
   response.writeHead(200, { "content-type": "application/json", [INCARNATION_HEADER]: self });
   response.end(JSON.stringify(answer));

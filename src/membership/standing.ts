@@ -30,7 +30,7 @@ export interface LeaseRow {
 
 /** All times are this node's monotonic ms. */
 export interface Standing {
-  /** When the first was asked of the answers of Postgres that came in a row. */
+  /** When the first came of the answers of Postgres that came in a row. */
   readonly answeredSinceMs: number | undefined;
   /** The newest answer of Postgres: when it was asked, when it came, and what Postgres's clock said, in ms since 1970. */
   readonly answered:
@@ -148,7 +148,8 @@ function answered(before: Standing, fact: Fact & { name: "beat-answered" }, rule
   const isNewSeries = before.answeredSinceMs === undefined || fact.wasLapsed || wasSet(before, fact, rules);
   const named = new Set(rows.map(({ incarnation }) => incarnation));
   const standing: Standing = {
-    answeredSinceMs: isNewSeries ? askedAtMs : before.answeredSinceMs,
+    // From when it came: this node may have been frozen since it asked.
+    answeredSinceMs: isNewSeries ? atMs : before.answeredSinceMs,
     answered: { askedAtMs, atMs, clockMs },
     beatSentMs: undefined,
     isFailing: false,

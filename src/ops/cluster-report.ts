@@ -105,7 +105,9 @@ export async function reportCluster(parts: ReportParts): Promise<ClusterReport> 
   // One after the other: to find out that Postgres does not answer takes a while, and what nodes told before is old by then.
   const stored = await readStored(parts);
   const words = await Promise.all(
-    members.map((member) => (member.incarnation === self ? ownWord() : askWord(member, config.clusterKey))),
+    members.map((member) =>
+      member.incarnation === self ? Promise.resolve(ownWord()) : askWord(member, config.clusterKey),
+    ),
   );
   // Of two nodes that tell of a room, the one at the newer epoch is heard: the other has not noticed yet.
   const told = words.flatMap((word) => word?.rooms.map((room) => ({ word, room })) ?? []);
@@ -154,7 +156,13 @@ function ownNode(member: Member, word: NodeWord | undefined, rooms: readonly Roo
   const { nodeId, incarnation, host, publicPort, internalPort, managementPort, state } = member;
   const own = rooms.filter((room) => room.nodeId === nodeId);
   return {
-    ...{ nodeId, incarnation, pid: word?.pid ?? 0, host, publicPort, internalPort, managementPort },
+    nodeId,
+    incarnation,
+    pid: word?.pid ?? 0,
+    host,
+    publicPort,
+    internalPort,
+    managementPort,
     state: word === undefined ? "silent" : state,
     leaseLeftMs: Math.round(word?.leaseLeftMs ?? 0),
     rooms: own.length,

@@ -22,7 +22,9 @@ const LEVELS: Partial<Record<EventName, "error" | "warn" | "debug">> = {
   "checkpoint:failed": "warn",
   "checkpoint:saved": "debug",
   "postgres:lost": "error",
+  "postgres:replaced": "warn",
   "redis:lost": "error",
+  "seat:guessed": "warn",
   "seat:taken": "debug",
 };
 

@@ -20,6 +20,8 @@ export interface MetricsParts {
   readonly events: EventBus;
   readonly lease: { readonly leftMs: number };
   readonly rooms: () => Iterable<MeasuredRoom>;
+  /** Rooms that this node has still to open. */
+  readonly backlog: () => { readonly waiting: number; readonly opening: number };
   readonly onError: (error: unknown) => void;
 }
 
@@ -31,16 +33,22 @@ export interface Metrics {
   stop(): void;
 }
 
+/** Reading a checkpoint back takes less than anything that asks a store. */
+const REBUILD_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
 const WORK_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** The lease is 3 s by default: silence ends about there, refused connections far before. */
 const SILENCE_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 10, 30];
 /** The stock SDK tries again at 0.2, 0.6, 1.4, 3.0, 6.2 … 56 s. */
 const RETURN_SECONDS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 120];
 const AGE_SECONDS = [0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60];
+/** One statement claims 64 at most. */
+const CLAIM_ROOMS = [1, 2, 4, 8, 16, 32, 64];
 const WHY: readonly Events["room:restored"]["why"][] = ["recovery", "demand", "move"];
+const WHY_CLAIMED: readonly Events["rooms:claimed"]["why"][] = ["recovery", "demand"];
 const REASONS: readonly Events["node:lost"]["reason"][] = ["refused", "replaced", "lapsed", "left"];
 
-export function openMetrics({ clock, events, lease, rooms, onError }: MetricsParts): Metrics {
+export function openMetrics(parts: MetricsParts): Metrics {
+  const { backlog, clock, events, lease, rooms, onError } = parts;
   const registry = new Registry();
   const registers = [registry];
   try {
@@ -57,6 +65,11 @@ export function openMetrics({ clock, events, lease, rooms, onError }: MetricsPar
     rooms: gauge("rooms", "Rooms open on this node."),
     players: gauge("players", "Players connected to rooms of this node."),
     awaited: gauge("seats_awaited", "Seats of restored rooms whose players are not back yet."),
+    waiting: gauge(
+      "rooms_waiting",
+      "Rooms without an owner that this node is to open, and that wait for their turn.",
+    ),
+    opening: gauge("rooms_opening", "Rooms that are being opened on this node."),
     lease: gauge(
       "lease_left_seconds",
       "How long this node may act as an owner without hearing from Postgres.",
@@ -77,41 +90,73 @@ export function openMetrics({ clock, events, lease, rooms, onError }: MetricsPar
     "Checkpoints refused because another node owns the room.",
   );
   const stored = counter("checkpoint_stored_bytes_total", "Bytes of checkpoints sent to Postgres and taken.");
-  const save = new Histogram({
-    name: "ringside_checkpoint_save_seconds",
-    help: "How long Postgres took for one statement of checkpoints.",
-    buckets: WORK_SECONDS,
-    registers,
-  });
-  const restore = new Histogram({
-    name: "ringside_room_restore_seconds",
-    help: "From the claim of a room to its being open here.",
-    buckets: WORK_SECONDS,
-    labelNames: ["why"],
-    registers,
-  });
-  const rolledBack = new Histogram({
-    name: "ringside_room_restore_checkpoint_age_seconds",
-    help: "How old the checkpoint was that a room came back from: what its players lost at most.",
-    buckets: AGE_SECONDS,
-    labelNames: ["why"],
-    registers,
-  });
-  const back = new Histogram({
-    name: "ringside_seat_reclaimed_seconds",
-    help: "From the claim of a room to each of its players being back in their seat.",
-    buckets: RETURN_SECONDS,
-    registers,
-  });
-  const silence = new Histogram({
-    name: "ringside_node_lost_silence_seconds",
-    help: "How long another node had been silent when this one marked it down.",
-    buckets: SILENCE_SECONDS,
-    labelNames: ["reason"],
-    registers,
-  });
+  const histogram = <Label extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    ...labelNames: Label[]
+  ): Histogram<Label> =>
+    new Histogram<Label>({ name: `ringside_${name}`, help, buckets, labelNames, registers });
+  const save = histogram(
+    "checkpoint_save_seconds",
+    "How long Postgres took for one statement of checkpoints.",
+    WORK_SECONDS,
+  );
+  const silence = histogram(
+    "node_lost_silence_seconds",
+    "How long another node had been silent when this one marked it down.",
+    SILENCE_SECONDS,
+    "reason",
+  );
+  const claim = histogram(
+    "claim_seconds",
+    "How long Postgres took to give rooms to this node, with what was saved of them.",
+    WORK_SECONDS,
+    "why",
+  );
+  const claimed = histogram("claim_rooms", "Rooms that one claim gave to this node.", CLAIM_ROOMS, "why");
+  const wait = histogram(
+    "room_restore_wait_seconds",
+    "From the claim of a room to its turn to be opened here.",
+    WORK_SECONDS,
+    "why",
+  );
+  const restore = histogram(
+    "room_restore_seconds",
+    "From a claimed room's turn to its being open here.",
+    WORK_SECONDS,
+    "why",
+  );
+  const rebuild = histogram(
+    "room_rebuild_seconds",
+    "How long decoding a room's checkpoint and putting it into the room held the event loop.",
+    REBUILD_SECONDS,
+    "why",
+  );
+  const rolledBack = histogram(
+    "room_restore_checkpoint_age_seconds",
+    "How old the checkpoint was that a room came back from: what its players lost at most.",
+    AGE_SECONDS,
+    "why",
+  );
+  const back = histogram(
+    "seat_reclaimed_seconds",
+    "From a room's being restored to each of its players being back in their seat.",
+    RETURN_SECONDS,
+  );
+  const firstBack = histogram(
+    "room_first_player_back_seconds",
+    "From a room's being restored to the first of its players being back.",
+    RETURN_SECONDS,
+  );
+  const lastBack = histogram(
+    "room_last_player_back_seconds",
+    "From a room's being restored to the last of its players being back who came back at all.",
+    RETURN_SECONDS,
+  );
   // There from the start, so that the first one is seen to be one more.
-  for (const why of WHY) for (const each of [restore, rolledBack]) each.zero({ why });
+  for (const why of WHY) for (const each of [wait, restore, rebuild, rolledBack]) each.zero({ why });
+  for (const why of WHY_CLAIMED) for (const each of [claim, claimed]) each.zero({ why });
   for (const reason of REASONS) silence.zero({ reason });
 
   const count: { readonly [Name in keyof Events]?: (facts: Events[Name]) => void } = {
@@ -122,11 +167,22 @@ export function openMetrics({ clock, events, lease, rooms, onError }: MetricsPar
     },
     "checkpoint:failed": ({ rooms }) => failed.inc(rooms),
     "checkpoint:refused": () => refused.inc(),
-    "room:restored": ({ why, restoreMs, checkpointAgeMs }) => {
+    "rooms:claimed": ({ why, claimMs, roomIds }) => {
+      claim.observe({ why }, seconds(claimMs));
+      claimed.observe({ why }, roomIds.length);
+    },
+    "room:restored": ({ why, waitedMs, restoreMs, rebuildMs, checkpointAgeMs }) => {
+      wait.observe({ why }, seconds(waitedMs));
       restore.observe({ why }, seconds(restoreMs));
+      rebuild.observe({ why }, seconds(rebuildMs));
       rolledBack.observe({ why }, seconds(checkpointAgeMs));
     },
     "seat:reclaimed": ({ afterMs }) => back.observe(seconds(afterMs)),
+    "room:settled": ({ firstBackMs, backMs }) => {
+      if (firstBackMs === null) return; // nobody came
+      firstBack.observe(seconds(firstBackMs));
+      lastBack.observe(seconds(backMs));
+    },
     "node:lost": ({ reason, silentMs }) => silence.observe({ reason }, seconds(silentMs)),
   };
   const listener: EventListener = (name, facts) => count[name]?.(facts);
@@ -138,6 +194,9 @@ export function openMetrics({ clock, events, lease, rooms, onError }: MetricsPar
     gauges.rooms.set(here.length);
     gauges.players.set(here.reduce((sum, room) => sum + room.players, 0));
     gauges.awaited.set(here.reduce((sum, room) => sum + room.awaited.size, 0));
+    const { waiting, opening } = backlog();
+    gauges.waiting.set(waiting);
+    gauges.opening.set(opening);
     gauges.lease.set(seconds(lease.leftMs));
     gauges.oldest.set(seconds(rpo.oldestMs));
     gauges.p99.set(seconds(rpo.p99Ms));

@@ -5,11 +5,19 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Epoch, Incarnation, NodeId, RoomId, SessionId } from "../ids.ts";
 import type { Database } from "../postgres/query.ts";
 
-/** A seat as it was stored. The token itself is nowhere: only its hash. */
+/** A seat as it was stored. Tokens themselves are nowhere: only their SHA-256, in hex. */
 export interface StoredSeat {
   readonly sessionId: SessionId;
-  /** SHA-256 of the reconnection token, in hex. */
+  /** Of the newest reconnection token. */
   readonly tokenHash: string;
+  /** Of the one that it replaced, which opens the seat as well. */
+  readonly previousHash: string | undefined;
+  /** Whether the player is known to have heard of the newest one. */
+  readonly isHeard: boolean;
+  /** The number of the last change of the tokens. */
+  readonly tokenNo: number;
+  /** Of the auth token with which the player joined. */
+  readonly loginHash: string | undefined;
   readonly options: unknown;
   readonly auth: unknown;
 }
@@ -58,6 +66,10 @@ interface SavedRow {
 interface SeatRow {
   sessionId: SessionId;
   tokenHash: string;
+  previousHash: string | null;
+  isHeard: boolean;
+  tokenNo: number;
+  loginHash: string | null;
   options: string | null;
   auth: string | null;
 }
@@ -195,8 +207,14 @@ function toCheckpoint(row: SavedRow | undefined): StoredCheckpoint | undefined {
   return { seq: row.seq, bytes: row.snapshot, base: row.base ?? undefined, ageMs: row.age_ms };
 }
 
-function toSeat({ sessionId, tokenHash, options, auth }: SeatRow): StoredSeat {
-  return { sessionId, tokenHash, options: fromJson(options), auth: fromJson(auth) };
+function toSeat({ options, auth, previousHash, loginHash, ...seat }: SeatRow): StoredSeat {
+  return {
+    ...seat,
+    previousHash: previousHash ?? undefined,
+    loginHash: loginHash ?? undefined,
+    options: fromJson(options),
+    auth: fromJson(auth),
+  };
 }
 
 function fromJson(text: string | null): unknown {

@@ -10,7 +10,7 @@ export type Location =
   | { readonly at: "here" }
   /** Another node has it, or should open it. */
   | { readonly at: "peer"; readonly member: Member }
-  /** Nobody has it, and this node should. */
+  /** This node is to open it: nobody has it and the ring gives it to this node, or it is this node's and not open yet. */
   | { readonly at: "claim" }
   /** It is between two owners, or the view is behind; ask again shortly. */
   | { readonly at: "nowhere-yet" }
@@ -32,7 +32,7 @@ export function locate({ self, view, isHere, ownership, successor }: LocateFacts
   if (isHere) return { at: "here" };
   if (ownership === undefined || ownership.isQuarantined) return { at: "gone" };
   if (ownership.isOwned && ownership.owner !== null) {
-    if (ownership.owner === self) return { at: "nowhere-yet" }; // it is being opened
+    if (ownership.owner === self) return { at: "claim" }; // it has its turn sooner if somebody waits for it
     const member = memberOf(view, ownership.owner);
     return member === undefined ? { at: "nowhere-yet" } : { at: "peer", member };
   }

@@ -16,6 +16,7 @@ export function openPool(config: Config, max: number, label: string): pg.Pool {
     connectionTimeoutMillis: config.storeMs,
     idleTimeoutMillis: 0, // a connection that must first be opened is the last thing a recovery needs
     query_timeout: config.storeMs,
+    verify: refuseStandby,
   });
   // Idle connections break when Postgres restarts. The pool replaces them; whoever asks next learns if it cannot.
   pool.on("error", () => {});
@@ -41,17 +42,40 @@ export function openCommitPool(config: Config): pg.Pool {
     connectionTimeoutMillis: config.storeMs,
     idleTimeoutMillis: 0,
     query_timeout: config.storeMs,
+    verify: refuseStandby,
   } as pg.PoolConfig); // `pipeline` is newer than the types
   pool.on("error", () => {});
   return pool;
 }
 
+/** What every connection has in common, for whatever it is: the schema, the deadline, and what an answer is worth. */
 export function connectionSettings(config: Config, label: string): pg.ClientConfig & { options: string } {
   return {
     connectionString: config.databaseUrl,
     application_name: `ringside ${config.nodeId} ${label}`.slice(0, 63),
     keepAlive: true,
     // synchronous_commit: what a claim, a seat or a checkpoint acknowledged must survive Postgres's own crash.
-    options: `-c search_path=${config.schemaName} -c statement_timeout=${config.storeMs} -c synchronous_commit=on -c jit=off`,
+    options:
+      `-c search_path=${config.schemaName} -c statement_timeout=${config.storeMs} -c synchronous_commit=on -c jit=off` +
+      timelineOption(config),
   };
+}
+
+/** For a Postgres that does not tell its timeline: next_epoch (migrations/0003) reads it here instead. */
+export function timelineOption({ postgresTimeline }: Pick<Config, "postgresTimeline">): string {
+  return postgresTimeline === 0 ? "" : ` -c ringside.timeline=${postgresTimeline}`;
+}
+
+/**
+ * A standby refuses to write, but answers questions, with what was true a while ago: a room that it has not heard of yet would
+ * be let go. So it counts as away. A primary never becomes one under an open connection.
+ */
+function refuseStandby(client: pg.PoolClient, done: (error?: Error) => void): void {
+  client.query<{ standby: boolean }>(
+    "SELECT pg_is_in_recovery() AS standby",
+    (error: Error | null, result) => {
+      if (error) done(error);
+      else done(result.rows[0]?.standby === true ? new Error("this Postgres is a standby") : undefined);
+    },
+  );
 }

@@ -33,7 +33,7 @@ export interface Drained {
   readonly left: number;
 }
 
-/** Moves every room off this node; new ones must already be refused. */
+/** Moves every room off this node, and lets those end that are about to; new ones must already be refused. */
 export async function drainRooms(parts: DrainParts): Promise<Drained> {
   const { clock, config, host } = parts;
   const endsMs = clock.monotonicMs() + config.drainMs;
@@ -48,6 +48,9 @@ export async function drainRooms(parts: DrainParts): Promise<Drained> {
     }
   };
   await Promise.all(Array.from({ length: MOVES_AT_ONCE }, work));
+  const leftMs = Math.max(0, endsMs - clock.monotonicMs());
+  const late = (): Error => new RingsideError("ROOM_MOVING");
+  await within(clock, leftMs, host.untilEnded(), late).catch(() => {}); // what is left ends once more, elsewhere
   return { moved, left };
 }
 

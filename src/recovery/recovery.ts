@@ -1,24 +1,35 @@
-// Brings rooms that nobody owns back to life on this node: those that the ring gives to it, the fullest first, and any
-// that a player is asking for right now. A room is opened once, however many ask (single flight).
+// Brings rooms that nobody owns back to life on this node: those that the ring gives to it, the fullest first, and before
+// them any that a player is asking for right now. A room is opened once, however many ask (single flight). What comes next
+// is decided in recovery-plan.ts; here it is done.
 //
 // It is told when something may have changed, and looks by itself every second: nothing here depends on being told.
 
 import type { Activation } from "../actor/activation.ts";
-import type { OpenReason, RoomHost } from "../actor/room-host.ts";
+import { within } from "../actor/deadline.ts";
+import type { RoomHost } from "../actor/room-host.ts";
 import type { Config } from "../config.ts";
-import { hasCode, messageOf, type ErrorCode } from "../errors.ts";
+import { hasCode, messageOf, RingsideError, type ErrorCode } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { RoomId } from "../ids.ts";
 import type { ClaimedRoom, Directory } from "../ownership/directory.ts";
 import type { Lease } from "../ownership/lease.ts";
 import type { Ring } from "../placement/ring.ts";
 import type { Clock } from "../runtime/clock.ts";
+import {
+  boundsFor,
+  planRecovery,
+  type Claim,
+  type ClaimReason,
+  type RecoveryBounds,
+} from "./recovery-plan.ts";
 
 /** How often it looks by itself, in ms. */
 const LOOK_EVERY_MS = 1_000;
-/** Rooms that one claim takes at most, and that one look considers. */
-const CLAIM_MAX = 64;
+/** Rooms that one look considers; more when none of so many is for this node. */
 const LOOK_MAX = 1_000;
+const LOOK_FURTHEST = 64_000;
+/** How many looks there are to one question for rooms that are ours unawares: lost answers are rare. */
+const LOOKS_PER_ORPHAN_LOOK = 5;
 /**
  * A room that cannot be opened this many times in a row is locked away with the reason. The attempts are 1, 5, 25 and 30 s
  * apart, so that something its onCreate needs may come back meanwhile; what cannot be read will not get better.
@@ -42,28 +53,73 @@ export interface RecoveryParts {
   readonly onQuarantined: (roomId: RoomId) => void;
 }
 
+/** How much there is to do. */
+export interface Backlog {
+  /** Rooms for this node that wait for their turn, as far as it has looked. */
+  readonly waiting: number;
+  readonly opening: number;
+}
+
+/** Those who wait for one room. */
+interface Waiters {
+  readonly sinceMs: number;
+  waiting: number;
+  readonly opened: PromiseWithResolvers<Activation | undefined>;
+}
+
 export class Recovery {
   readonly #parts: RecoveryParts;
-  readonly #opening = new Map<RoomId, Promise<Activation | undefined>>();
+  readonly #bounds: RecoveryBounds;
   readonly #stopping = new AbortController();
+  #unowned: readonly RoomId[] = [];
+  #orphaned: readonly RoomId[] = [];
+  readonly #waiters = new Map<RoomId, Waiters>();
+  readonly #claims = new Map<Claim, Promise<void>>();
+  readonly #claimed = new Map<RoomId, { readonly room: ClaimedRoom; readonly atMs: number }>();
+  readonly #openings = new Map<RoomId, { readonly sinceMs: number; readonly done: Promise<void> }>();
+  #cancelAgain = (): void => {};
   #look: Promise<void> | undefined;
   #lookAgain = false;
-  #loop: Promise<void> | undefined;
+  #lookMax = LOOK_MAX;
+  /** Whether the last look had as many rooms as it may have. */
+  #wasFull = false;
+  /** Whether there may be more by now, because some of them were claimed since. */
+  #mayBeMore = false;
   #looks = 0;
+  #loop: Promise<void> | undefined;
 
   constructor(parts: RecoveryParts) {
     this.#parts = parts;
+    this.#bounds = boundsFor(parts.config.restoresAtOnceMax);
+  }
+
+  get backlog(): Backlog {
+    const waiting = new Set([...this.#unowned, ...this.#claimed.keys(), ...this.#waiters.keys()]);
+    for (const { roomIds } of this.#claims.keys()) for (const roomId of roomIds) waiting.add(roomId);
+    const isLeft = (roomId: RoomId): boolean =>
+      !this.#openings.has(roomId) && !this.#parts.host.isKnown(roomId);
+    return { waiting: [...waiting].filter(isLeft).length, opening: this.#openings.size };
   }
 
   start(): void {
     this.#loop = this.#run();
   }
 
+  /** Takes nothing up any more, gives back what was claimed and not begun, and waits for what is being opened. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#cancelAgain();
     await this.#loop;
     await this.#look;
-    await Promise.allSettled(this.#opening.values());
+    await Promise.allSettled(this.#claims.values());
+    const unopened = [...this.#claimed.values()];
+    this.#claimed.clear();
+    // If that fails they are taken from this node when it is gone.
+    const release = ({ room }: { room: ClaimedRoom }): Promise<unknown> =>
+      this.#parts.directory.release(room.roomId, room.epoch);
+    await Promise.allSettled(unopened.map(release));
+    this.#dismissIdle();
+    await Promise.allSettled([...this.#openings.values()].map(({ done }) => done));
   }
 
   /** Something may have changed: looks now, or once more when a look is under way. */
@@ -77,20 +133,35 @@ export class Recovery {
   }
 
   /**
-   * The room, opened here if nobody who counts owns it.
+   * The room, opened here if nobody who counts owns it. Rooms that are asked for so are opened before others.
    *
-   * @returns undefined when another node has it, when it does not exist, or when it could not be opened
+   * @returns undefined when another node has it, when it does not exist, when it could not be opened, or when its turn
+   * did not come in `config.upgradeHoldMs`; it may be opened later then
+   * @throws the driver's error when Postgres could not be asked
    */
   async activate(roomId: RoomId): Promise<Activation | undefined> {
-    const here = this.#parts.host.activations.get(roomId);
-    if (here !== undefined) return here;
-    const underWay = this.#opening.get(roomId);
-    if (underWay !== undefined) return underWay;
-    if (this.#stopping.signal.aborted || !this.#parts.lease.isHeld) return undefined;
-    const opening = this.#claimOne(roomId).finally(() => this.#opening.delete(roomId));
-    this.#opening.set(roomId, opening);
-    return opening;
+    const { clock, config, host, lease } = this.#parts;
+    const here = host.activations.get(roomId);
+    if (here !== undefined || host.isKnown(roomId)) return here; // it may be about to be here, or to have ended
+    const mayBegin = !this.#stopping.signal.aborted && lease.isHeld;
+    if (!mayBegin && !this.#openings.has(roomId)) return undefined;
+    const waiters = this.#waiters.get(roomId) ?? this.#addWaiters(roomId);
+    waiters.waiting += 1;
+    if (!this.#openings.has(roomId)) this.#advance();
+    const late = (): Error => new RingsideError("ROOM_MOVING", { roomId });
+    try {
+      return await within(clock, config.upgradeHoldMs, waiters.opened.promise, late);
+    } catch (error) {
+      if (hasCode(error, "ROOM_MOVING")) return undefined;
+      throw error;
+    } finally {
+      waiters.waiting -= 1;
+      // Nobody waits any more: it has its turn with the others.
+      if (waiters.waiting === 0 && this.#waiters.get(roomId) === waiters) this.#waiters.delete(roomId);
+    }
   }
+
+  // ---- looking ----
 
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
@@ -114,66 +185,137 @@ export class Recovery {
   async #lookOnce(): Promise<void> {
     const { directory, lease, host } = this.#parts;
     if (!lease.isHeld) return;
-    const unowned = await directory.readUnowned(LOOK_MAX);
-    const mine = unowned.filter((roomId) => this.#isMine(roomId));
-    // There may be more, and taking ours makes room for them in the next look.
-    if (unowned.length === LOOK_MAX && mine.length > 0) this.#lookAgain = true;
-    await this.#claimAll(mine, false);
-    // Lost answers are rare, so the question is too.
-    if (this.#looks++ % 5 === 0) await this.#claimAll(await directory.readOrphaned(host.known), true);
-  }
-
-  async #claimAll(roomIds: readonly RoomId[], evenOwn: boolean): Promise<void> {
-    const { host, lease } = this.#parts;
-    for (let from = 0; from < roomIds.length && lease.isHeld; from += CLAIM_MAX) {
-      // Asked for each batch anew: while the one before was opened, players may have come for rooms of this one.
-      const batch = roomIds
-        .slice(from, from + CLAIM_MAX)
-        .filter((roomId) => !this.#opening.has(roomId) && !host.isKnown(roomId));
-      if (batch.length > 0) await this.#claimMany(batch, evenOwn);
+    const unowned = await directory.readUnowned(this.#lookMax);
+    this.#unowned = unowned.filter((roomId) => this.#isOurs(roomId));
+    // Where there are more, those for this node may stand behind those for others, who are busy or cannot open them.
+    this.#mayBeMore = false;
+    this.#wasFull = unowned.length >= this.#lookMax;
+    if (!this.#wasFull) {
+      this.#lookMax = LOOK_MAX;
+    } else if (this.#unowned.length === 0) {
+      this.#lookAgain = this.#lookMax < LOOK_FURTHEST;
+      this.#lookMax = Math.min(LOOK_FURTHEST, this.#lookMax * 4);
     }
+    this.#advance();
+    if (this.#looks++ % LOOKS_PER_ORPHAN_LOOK !== 0) return;
+    const known = [...host.known, ...this.#claimed.keys(), ...this.#openings.keys()];
+    this.#orphaned = await directory.readOrphaned(known);
+    this.#advance();
   }
 
-  #isMine(roomId: RoomId): boolean {
+  #isOurs(roomId: RoomId): boolean {
     const member = this.#parts.ring().memberFor(roomId);
     return member !== undefined && this.#parts.isSelf(member.incarnation);
   }
 
-  async #claimOne(roomId: RoomId): Promise<Activation | undefined> {
-    const [claimed] = await this.#parts.directory.claim([roomId]);
-    return claimed && this.#open(claimed, "demand");
+  // ---- acting ----
+
+  /** Does what is next. To be called whenever something has changed that the plan looks at. */
+  #advance(): void {
+    const { clock, host, lease } = this.#parts;
+    this.#cancelAgain();
+    if (this.#stopping.signal.aborted || !lease.isHeld) {
+      this.#dismissIdle(); // what is claimed waits for the lease, or for others to take it
+      return;
+    }
+    const nowMs = clock.monotonicMs();
+    const { open, claims, againInMs } = planRecovery(
+      {
+        unowned: this.#unowned,
+        orphaned: this.#orphaned,
+        isOurs: (roomId) => this.#isOurs(roomId),
+        isHere: (roomId) => host.isKnown(roomId),
+        demands: [...this.#waiters].map(([roomId, { sinceMs, waiting }]) => ({ roomId, sinceMs, waiting })),
+        claims: [...this.#claims.keys()],
+        claimed: [...this.#claimed.keys()],
+        openings: [...this.#openings].map(([roomId, { sinceMs }]) => ({ roomId, forMs: nowMs - sinceMs })),
+      },
+      this.#bounds,
+    );
+    for (const claim of claims) this.#begin(claim);
+    for (const roomId of open) this.#beginOpening(roomId);
+    const isIdle = this.#claims.size === 0 && this.#claimed.size === 0;
+    if (this.#mayBeMore && isIdle) {
+      this.#mayBeMore = false;
+      this.hurry();
+    }
+    if (againInMs !== undefined) this.#cancelAgain = clock.after(againInMs, () => this.#advance());
   }
 
-  /** One statement claims many; they are then opened a few at a time, so that the rooms already here keep their ticks. */
-  async #claimMany(roomIds: readonly RoomId[], evenOwn: boolean): Promise<void> {
-    const claiming = this.#parts.directory.claim(roomIds, { evenOwn });
-    const settled = new Map<RoomId, (activation: Activation | undefined) => void>();
-    for (const roomId of roomIds) {
-      const opening = new Promise<Activation | undefined>((resolve) => settled.set(roomId, resolve));
-      this.#opening.set(
-        roomId,
-        opening.finally(() => this.#opening.delete(roomId)),
-      );
-    }
+  #begin(claim: Claim): void {
+    const isTaken = new Set(claim.roomIds);
+    if (claim.evenOwn) this.#orphaned = this.#orphaned.filter((roomId) => !isTaken.has(roomId));
+    else this.#unowned = this.#unowned.filter((roomId) => !isTaken.has(roomId));
+    if (claim.why === "recovery") this.#mayBeMore = this.#wasFull;
+    const done = this.#claim(claim).finally(() => {
+      this.#claims.delete(claim);
+      this.#advance();
+    });
+    this.#claims.set(claim, done);
+  }
+
+  /** Never throws. */
+  async #claim(claim: Claim): Promise<void> {
+    const { clock, directory, events } = this.#parts;
+    const { evenOwn, roomIds, why } = claim;
+    const startedMs = clock.monotonicMs();
+    let rooms: ClaimedRoom[];
     try {
-      const queue = await claiming;
-      const open = async (): Promise<void> => {
-        for (let claimed = queue.shift(); claimed !== undefined; claimed = queue.shift()) {
-          settled.get(claimed.roomId)?.(await this.#open(claimed, "recovery"));
-        }
-      };
-      await Promise.all(Array.from({ length: this.#parts.config.restoresAtOnceMax }, open));
-    } finally {
-      for (const resolve of settled.values()) resolve(undefined); // those that others were faster to claim
+      rooms = await directory.claim(roomIds, { evenOwn });
+    } catch (error) {
+      // Postgres is away. What it may have given us all the same is found as orphaned.
+      this.#unowned = []; // the next look brings them again, which is soon enough
+      this.#orphaned = [];
+      for (const roomId of roomIds) this.#refuse(roomId, why, error);
+      return;
+    }
+    const atMs = clock.monotonicMs();
+    // They come in no order.
+    const byId = new Map(rooms.map((room) => [room.roomId, room]));
+    const taken: RoomId[] = [];
+    for (const roomId of roomIds) {
+      const room = byId.get(roomId);
+      if (room === undefined) {
+        this.#settle(roomId, undefined);
+        continue;
+      }
+      this.#claimed.set(roomId, { room, atMs });
+      taken.push(roomId);
+    }
+    if (taken.length > 0) {
+      events.emit("rooms:claimed", {
+        roomIds: taken,
+        asked: roomIds.length,
+        claimMs: Math.round(atMs - startedMs),
+        why,
+      });
     }
   }
 
-  /** Opens a room that is ours; if that fails, gives it up again, or locks it away when it has failed too often. */
-  async #open(claimed: ClaimedRoom, why: OpenReason): Promise<Activation | undefined> {
+  #beginOpening(roomId: RoomId): void {
+    const claimed = this.#claimed.get(roomId);
+    if (claimed === undefined) return; // never: only what is claimed is chosen
+    this.#claimed.delete(roomId);
+    const { clock } = this.#parts;
+    const sinceMs = clock.monotonicMs();
+    const done = this.#open(claimed.room, sinceMs - claimed.atMs).then((activation) => {
+      this.#openings.delete(roomId);
+      this.#settle(roomId, activation);
+      this.#advance();
+    });
+    this.#openings.set(roomId, { sinceMs, done });
+  }
+
+  /**
+   * Opens a room that is ours; if that fails, gives it up again, or locks it away when it has failed too often. Never
+   * throws.
+   */
+  async #open(claimed: ClaimedRoom, waitedMs: number): Promise<Activation | undefined> {
     const { host, directory, events } = this.#parts;
     const { roomId, epoch } = claimed;
+    const why = claimed.wasReleased ? "move" : this.#waiters.has(roomId) ? "demand" : "recovery";
     try {
-      return await host.openClaimed(claimed, claimed.wasReleased ? "move" : why);
+      return await host.openClaimed(claimed, why, waitedMs);
     } catch (error) {
       events.emit("room:threw", { roomId, epoch, where: "open", error: messageOf(error), times: 1 });
       // That this node lost its lease or the room is not the room's fault: it is given up uncounted. If a call fails
@@ -191,6 +333,34 @@ export class Recovery {
         this.#parts.onQuarantined(roomId);
       }
       return undefined;
+    }
+  }
+
+  // ---- those who wait ----
+
+  #addWaiters(roomId: RoomId): Waiters {
+    const sinceMs = this.#parts.clock.monotonicMs();
+    const waiters: Waiters = { sinceMs, waiting: 0, opened: Promise.withResolvers() };
+    waiters.opened.promise.catch(() => {}); // they may all have gone
+    this.#waiters.set(roomId, waiters);
+    return waiters;
+  }
+
+  #settle(roomId: RoomId, activation: Activation | undefined): void {
+    this.#waiters.get(roomId)?.opened.resolve(activation);
+    this.#waiters.delete(roomId);
+  }
+
+  /** A claim has failed. Who asked for the room is told why; who only happened to wait looks again. */
+  #refuse(roomId: RoomId, why: ClaimReason, error: unknown): void {
+    if (why === "demand") this.#waiters.get(roomId)?.opened.reject(error);
+    this.#settle(roomId, undefined);
+  }
+
+  /** Nothing is begun now: those who wait for a room that is not being opened look again. */
+  #dismissIdle(): void {
+    for (const roomId of this.#waiters.keys()) {
+      if (!this.#openings.has(roomId)) this.#settle(roomId, undefined);
     }
   }
 }

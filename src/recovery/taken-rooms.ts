@@ -1,9 +1,12 @@
 // Lets go of rooms that were taken from this node (rollback-room.ts). What they would write is refused anyway, by their
 // epoch; but a room that has nothing to save would learn of it from nobody, and play on with its players.
 //
-// It is told when a room was taken, and looks by itself now and then: nothing here depends on being told.
+// It is told when a room was taken, and looks by itself now and then: nothing here depends on being told. One that was taken
+// while it was being opened was not among the rooms here: it looks once more when such a one may have been opened.
 
 import type { RoomHost } from "../actor/room-host.ts";
+import type { Config } from "../config.ts";
+import type { EventBus, Events } from "../events.ts";
 import type { Incarnation, RoomId } from "../ids.ts";
 import type { Database } from "../postgres/query.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -13,7 +16,9 @@ import { repeat } from "../runtime/repeat.ts";
 const LOOK_EVERY_MS = 10_000;
 
 export interface TakenRoomsParts {
+  readonly config: Pick<Config, "storeMs">;
   readonly clock: Clock;
+  readonly events: Pick<EventBus, "listen">;
   readonly database: Database;
   readonly self: Incarnation;
   readonly host: Pick<RoomHost, "activations" | "letGo">;
@@ -24,6 +29,9 @@ export interface TakenRoomsParts {
 export class TakenRooms {
   readonly #parts: TakenRoomsParts;
   readonly #stopping = new AbortController();
+  /** When it was last told that a room was taken, by the monotonic clock. */
+  #toldMs = Number.NEGATIVE_INFINITY;
+  #listening = (): void => {};
   #loop: Promise<void> | undefined;
   #look: Promise<void> | undefined;
   #lookAgain = false;
@@ -34,20 +42,37 @@ export class TakenRooms {
 
   start(): void {
     const look = async (): Promise<void> => {
-      this.hurry();
+      this.#lookSoon();
       await this.#look;
     };
+    this.#listening = this.#parts.events.listen((name, facts) => {
+      if (name === "room:restored") this.#opened(facts as Events["room:restored"]);
+    });
     this.#loop = repeat(this.#parts.clock, LOOK_EVERY_MS, this.#stopping.signal, look, () => {}); // it never fails
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#listening();
     await this.#loop;
     await this.#look;
   }
 
   /** A room was taken from somebody: looks now, or once more when a look is under way. */
   hurry(): void {
+    this.#toldMs = this.#parts.clock.monotonicMs();
+    this.#lookSoon();
+  }
+
+  /** Looks again if one was taken since this room was claimed. */
+  #opened({ waitedMs, restoreMs }: Events["room:restored"]): void {
+    const { clock, config } = this.#parts;
+    const answeredMs = clock.monotonicMs() - waitedMs - restoreMs;
+    // A claim is two statements; the room is this node's before they are answered.
+    if (this.#toldMs >= answeredMs - 2 * config.storeMs) this.#lookSoon();
+  }
+
+  #lookSoon(): void {
     if (this.#stopping.signal.aborted) return;
     if (this.#look !== undefined) {
       this.#lookAgain = true;

@@ -115,7 +115,6 @@ test("[CKP5] a page that was open all through such a release is told to load aga
   const ada = await Player.create(cluster.client(), "changing", { name: "ada" });
   const { roomId } = ada;
   await cluster.untilSaved(roomId);
-  const token = ada.room.reconnectionToken;
   const owner = await cluster.ownerOf(roomId);
   const other = cluster.nodes.find(({ nodeId }) => nodeId !== owner.nodeId);
 
@@ -134,7 +133,7 @@ test("[CKP5] a page that was open all through such a release is told to load aga
   await restored;
   await until("the page is told", () => ada.leftWith !== undefined);
   expect(ada.leftWith).toBe(4002);
-  const reloaded = new Player(await cluster.client(later).reconnect(token));
+  const reloaded = new Player(await cluster.client(later).reconnect(ada.room.reconnectionToken));
   expect(reloaded.sessionId).toBe(ada.sessionId);
   expect(await reloaded.inSync()).toMatchObject({ players: { [ada.sessionId]: { title: "ada" } } });
 });

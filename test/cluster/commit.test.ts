@@ -103,6 +103,48 @@ test("[COM1] [COM4] [MOVE1] commits through a drain: each is here or there, once
   console.info("refused meanwhile with", [...refusals]);
 });
 
+test("[MOVE1] a room that is ending when its node leaves ends there, and once", async () => {
+  await using cluster = await start({ env: SELDOM });
+  const owner = cluster.node("node-a");
+  const player = await cluster.place({ room: "commits", owner, options: { afterDispose: "end" } });
+  await player.room.leave();
+  await until("its last commit is under way", async () => {
+    const rows = await cluster.sql("SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.3)'");
+    return rows.length === 1;
+  });
+  expect(await owner.drain()).toBe(0);
+  expect(await keysOf(cluster)).toEqual(["end"]);
+  const disposed = cluster.events.of("room:disposed").filter(({ facts }) => facts.roomId === player.roomId);
+  expect(disposed.map(({ nodeId }) => nodeId)).toEqual([owner.nodeId]);
+  expect(cluster.events.of("room:restored")).toEqual([]);
+});
+
+test("[MOVE1] a room whose last player has left while it is moved ends where it is opened next, and there only", async () => {
+  const env = { ...SELDOM, STORE_MS: "10000", COMMIT_MS: "20000", SEAT_HOLD_MS: "1000" };
+  await using cluster = await start({ env });
+  const owner = cluster.node("node-a");
+  const options = { onLeave: "leave", onDispose: "end" };
+  const player = await cluster.place({ room: "commits", owner, options });
+  // The leave waits for its commit, which waits for us.
+  await cluster.sql("BEGIN");
+  await cluster.sql("LOCK TABLE public.entry IN EXCLUSIVE MODE");
+  player.room.leave().catch(() => {}); // its node goes first
+  await until("the commit of the leave waits", async () => {
+    const waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'public.entry'::regclass";
+    return (await cluster.sql(waiting)).length === 1;
+  });
+  const isIt = ({ roomId }: { roomId: string }): boolean => roomId === player.roomId;
+  const disposed = cluster.events.next("room:disposed", isIt, 60_000);
+  const drained = owner.drain();
+  await until("it is on its way", async () => (await cluster.room(player.roomId)).phase === "moving");
+  await cluster.sql("COMMIT");
+  expect(await drained).toBe(0);
+  expect((await disposed).nodeId).not.toBe(owner.nodeId);
+  // Had its onDispose run twice, the second one's entry would have been refused.
+  expect(cluster.events.of("room:threw")).toEqual([]);
+  expect(await keysOf(cluster)).toContain("end");
+});
+
 test("[COM2] a checkpoint is never of half a commit, however often one is due", async () => {
   await using cluster = await start({ env: { CHECKPOINT_MS: "50" } });
   const player = await cluster.place({ room: "commits" });
@@ -225,16 +267,13 @@ test.each([
     });
     const player = await cluster.place({ room: "commits" });
     expect(await player.ask("enter", { key: "before" })).toBe(1);
-    const lapsed = cluster.events.next("lease:lapsed");
+    const everywhere = (event: "failsafe:entered" | "failsafe:left"): Promise<unknown> =>
+      Promise.all(
+        cluster.nodes.map(({ nodeId }) => cluster.events.next(event, (_facts, from) => from === nodeId)),
+      );
+    const goesOn = everywhere("failsafe:entered");
     await postgres[takeAway]();
-    // Said before the lease is over: later the room stands still, and begins nothing.
     for (const from of ["timer", "tick"]) player.send("later", { key: `away ${from}`, from });
-    await lapsed;
-    const regained = cluster.nodes.map((node) =>
-      cluster.events.next("lease:regained", (_facts, nodeId) => nodeId === node.nodeId),
-    );
-    await postgres[bringBack]();
-    await Promise.all(regained);
     const went = await until("both have ended", async () => {
       const all = await player.ask<Went[]>("went");
       return all.length === 2 && all;
@@ -243,6 +282,10 @@ test.each([
       expect(["POSTGRES_UNREACHABLE", "COMMIT_UNKNOWN"]).toContain(as);
       expect(tookMs).toBeLessThan(1_000 + 500); // the timer's own lateness on a busy machine
     }
+    await goesOn;
+    const regained = everywhere("failsafe:left");
+    await postgres[bringBack]();
+    await regained;
     const done = 1 + (await keysOf(cluster)).length;
     expect(await enter(player, "after")).toBe(done);
     await until("state and table agree", async () => {

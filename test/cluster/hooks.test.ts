@@ -209,7 +209,7 @@ test("[OWN4] [SEAT2] who drops while Postgres is away for longer than a lease is
     await using game = await startGame({
       stores: { databaseUrl: server.url, redisUrl: inject("redisUrl") },
       nodes: 2,
-      env: LEASE,
+      env: { ...LEASE, FAILSAFE_MS: "0" },
     });
     const { cluster, log, calls } = game;
     const [owner, gateway] = [cluster.node("node-a"), cluster.node("node-b")];

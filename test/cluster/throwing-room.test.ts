@@ -79,7 +79,12 @@ test("[ROOM1] [SEAT4] hooks that throw while a restored room lets go of seats ha
     env: { CHECKPOINT_MS: "100", SEAT_HOLD_MS: "1000" },
   });
   const [owner, other] = [cluster.node("node-a"), cluster.node("node-b")];
-  const player = await cluster.place({ owner, gateway: other, room: "throwing" });
+  const player = await cluster.place({
+    owner,
+    gateway: other,
+    room: "throwing",
+    options: { holdSeconds: 1 },
+  });
   const goes = await cluster.joinTo(player, other, { name: "goes" });
   await player.inSync();
   await cluster.untilSaved(player.roomId);

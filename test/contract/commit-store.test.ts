@@ -70,7 +70,7 @@ beforeEach(() => {
 });
 
 function storeOn(commits: pg.Pool): CommitStore {
-  return new CommitStore({ pool: commits, statements, self, generations: 3 });
+  return new CommitStore({ clock: systemClock, pool: commits, statements, self, generations: 3 });
 }
 
 async function enter(): Promise<Incarnation> {
@@ -445,11 +445,81 @@ test("a statement that was prepared for a table as it was before is not refused 
   await pool.query(`DROP TABLE public.altered_${LEDGER}`);
 });
 
+test("[COM1] [CKP4] a commit whose checkpoint stands on one that is not here leaves nothing, and the others of its batch stand", async () => {
+  const rooms = await createRooms(6);
+  const [lost] = rooms.splice(2, 1) as [RoomId];
+  const without = (roomId: RoomId): Unit => {
+    const whole = unit(roomId, [pay(roomId)], 2);
+    return { ...whole, checkpoint: { ...whole.checkpoint, baseSeq: 1 } };
+  };
+  const outcomes = await Promise.all([
+    ...rooms.map((roomId) => store.commit(unit(roomId))),
+    store.commit(without(lost)),
+  ]);
+  expect(outcomes.map(wordOf)).toEqual([...rooms.map(() => "committed"), "baseless"]);
+  await nothingOf(lost);
+  for (const roomId of rooms) await stands(roomId);
+  const own = await store.open();
+  expect(await own.commit(without(lost)), "in a transaction of its own").toEqual({ kind: "baseless" });
+  await nothingOf(lost);
+});
+
+test("[COM5] one whose statements take all the time there is, each of them within its own, fails nobody else", async () => {
+  const [hog, before, after] = (await createRooms(3)) as [RoomId, RoomId, RoomId];
+  const slow = Array.from({ length: 4 }, () => sql("SELECT pg_sleep(0.3)"));
+  const outcomes = await Promise.all([
+    store.commit(unit(before)),
+    store.commit(unit(hog, [...slow, pay(hog)])),
+    store.commit(unit(after)),
+  ]);
+  expect(outcomes.map(wordOf)).toEqual(["committed", "POSTGRES_UNREACHABLE Query read timeout", "committed"]);
+  await stands(before);
+  await nothingOf(hog);
+  await stands(after);
+});
+
+test("[OWN2] [COM1] a commit of a room's former activation is stale, also beside one of the newest in one transaction", async () => {
+  const roomId = await createRoom();
+  const first = store.commit(unit(await createRoom(), [sql("SELECT pg_sleep(0.05)")]));
+  await new Promise(setImmediate);
+  await new Promise(setImmediate); // it has left; the next two go together
+  await pool.query("UPDATE room SET epoch = 3 WHERE room_id = $1", [roomId]);
+  const both = await Promise.all([
+    store.commit(unit(roomId, [pay(roomId, `${roomId}/former`)], 7, 1)),
+    store.commit(unit(roomId, [pay(roomId, `${roomId}/newest`)], 7, 3)),
+  ]);
+  await first;
+  expect(both.map(wordOf)).toEqual(["stale", "committed"]);
+  await stands(roomId, [`${roomId}/newest`], [7]);
+});
+
+test("[OWN2] [CKP4] a former activation is stale also where the newest lacks what its checkpoint stands on", async () => {
+  const roomId = await createRoom();
+  const first = store.commit(unit(await createRoom(), [sql("SELECT pg_sleep(0.05)")]));
+  await new Promise(setImmediate);
+  await new Promise(setImmediate); // it has left; the next two go together
+  await pool.query("UPDATE room SET epoch = 3 WHERE room_id = $1", [roomId]);
+  const newest = unit(roomId, [pay(roomId, `${roomId}/newest`)], 7, 3);
+  const both = await Promise.all([
+    store.commit(unit(roomId, [pay(roomId, `${roomId}/former`)], 7, 1)),
+    store.commit({ ...newest, checkpoint: { ...newest.checkpoint, baseSeq: 6 } }),
+  ]);
+  await first;
+  expect(both.map(wordOf)).toEqual(["stale", "baseless"]);
+  await nothingOf(roomId);
+});
+
 test("[COM1] a commit and another node's claim have one order: the claimant reads it, or it is stale", async () => {
   const [ghost, next] = [await enter(), await enter()];
   await database.run("mark-down", [ghost, "refused", next, false, null]);
   const ghostPool = openCommitPool(config);
-  const ghostStore = new CommitStore({ pool: ghostPool, statements, self: ghost, generations: 3 });
+  const ghostStore = new CommitStore({
+    clock: systemClock,
+    pool: ghostPool,
+    statements,
+    self: ghost,
+    generations: 3,
+  });
   for (let round = 0; round < 40; round++) {
     const roomId = await createRoom();
     await pool.query("UPDATE room SET owner = $2 WHERE room_id = $1", [roomId, ghost]);
@@ -480,7 +550,13 @@ test("[COM1] a claim waits for a commit that holds the room, and reads what it s
   await database.run("mark-down", [ghost, "refused", next, false, null]);
   await using proxy = await FaultProxy.start(config.databaseUrl);
   const slow = openCommitPool(configAt(proxy.through(config.databaseUrl)));
-  const ghostStore = new CommitStore({ pool: slow, statements, self: ghost, generations: 3 });
+  const ghostStore = new CommitStore({
+    clock: systemClock,
+    pool: slow,
+    statements,
+    self: ghost,
+    generations: 3,
+  });
   proxy.failCommits("strand"); // the room's row is locked from now on
   const outcome = await ghostStore.commit(unit(roomId));
   expect(outcome.kind).toBe("unknown");

@@ -62,7 +62,7 @@ const save = (
   seq: number,
   on = database,
   { baseSeq, isKept = false, classVersion = 0 }: Kind = {},
-): Promise<{ seq: number }[]> =>
+): Promise<{ epoch: number; baseless: boolean }[]> =>
   on.run("save-checkpoints", [
     [roomId],
     [epoch],
@@ -85,6 +85,7 @@ const sit = (owner: Incarnation, epoch: number, session = "s1", token = "01"): P
     ["{}"],
     [null],
     owner,
+    [null],
   ]);
 const giveUp = (owner: Incarnation, epoch: number, session = "s1"): Promise<unknown[]> =>
   database.run("give-up-seats", [[roomId], [epoch], [session], owner]);
@@ -181,7 +182,7 @@ test("[OWN2] one stale room in a batch is left out, and the others are saved", a
     old,
     GENERATIONS,
   ]);
-  expect(saved).toEqual([{ room_id: other, seq: 1 }]);
+  expect(saved).toEqual([{ room_id: other, epoch: 1, baseless: false }]);
 });
 
 test("[OWN3] an incarnation that is down, or without a lease, claims, creates and judges nothing", async () => {
@@ -314,17 +315,36 @@ test("[OWN1] an id that is used again after its room ended goes on counting its 
   expect(await everything()).toMatchObject({ checkpoints: null, seats: null });
 });
 
+test("[CKP4] what stands on a checkpoint that is not here is not saved; its room is still its owner's, and a whole one will do", async () => {
+  const owner = await enter();
+  await create(owner);
+  await save(owner, 1, 1, database, { isKept: true });
+  const before = await everything();
+  expect(await save(owner, 1, 3, database, { baseSeq: 2 })).toEqual([
+    { room_id: roomId, epoch: 1, baseless: true },
+  ]);
+  expect(await everything()).toEqual(before);
+  expect(await save(owner, 2, 3, database, { baseSeq: 2 }), "a stale one is that, whatever else").toEqual([]);
+  expect(await save(owner, 1, 4, database, { isKept: true })).toMatchObject([{ baseless: false }]);
+  expect(await save(owner, 1, 5, database, { baseSeq: 4 })).toMatchObject([{ baseless: false }]);
+});
+
 test("[CKP2] as many generations are kept as were asked for, and the newest before any is found", async () => {
   const owner = await enter();
   await create(owner);
+  const seqs = async (): Promise<number[]> => {
+    const { rows } = await pool.query<{ seq: number }>(
+      "SELECT seq::integer FROM checkpoint WHERE room_id = $1 ORDER BY seq",
+      [roomId],
+    );
+    return rows.map(({ seq }) => seq);
+  };
   for (let seq = 1; seq <= 5; seq++) expect(await save(owner, 1, seq)).toHaveLength(1);
-  const { rows } = await pool.query<{ seq: number }>(
-    "SELECT seq::integer FROM checkpoint WHERE room_id = $1 ORDER BY seq",
-    [roomId],
-  );
-  expect(rows.map(({ seq }) => seq)).toEqual([3, 4, 5]);
+  expect(await seqs()).toEqual([3, 4, 5]);
   expect(await database.run("older-checkpoint", [roomId, 5])).toMatchObject([{ seq: 4 }]);
   expect(await database.run("older-checkpoint", [roomId, 3])).toEqual([]);
+  await save(owner, 1, 14);
+  expect(await seqs(), "those between were attempts that failed").toEqual([4, 5, 14]);
 });
 
 test("[REC4] whole checkpoints stay beside the generations, and what stands on one is read with it", async () => {
@@ -418,6 +438,7 @@ test("[SEAT1] what one player sends as options, whatever is in it, is stored and
     seats.map((options) => JSON.stringify(options)),
     seats.map(() => null),
     owner,
+    seats.map(() => null),
   ]);
   expect(rows).toHaveLength(2);
   const [saved] = await database.run<{ seats: { sessionId: string; options: string }[] }>("read-rooms", [

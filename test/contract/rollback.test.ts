@@ -200,7 +200,7 @@ test("[REC6] [OWN2] from the moment at which a room is taken its former owner wr
   for (const epoch of [1, 2]) {
     expect(await save(owner, epoch, 4), "save").toBe(false);
     for (const [statement, values] of [
-      ["save-seats", [[roomId], [epoch], ["s"], [Buffer.alloc(32)], ["{}"], [null], owner]],
+      ["save-seats", [[roomId], [epoch], ["s"], [Buffer.alloc(32)], ["{}"], [null], owner, [null]]],
       ["give-up-seats", [[roomId], [epoch], ["s"], owner]],
       ["lock-room", [roomId, epoch, owner]],
       ["release-room", [roomId, epoch, owner]],

@@ -248,8 +248,8 @@ describe("a checkpoint", () => {
       });
       activation.occupants.set(sessionId, standIn);
     }
-    activation.awaited.set("away", { tokenHash: "away", options: {}, mustRejoin: false });
-    activation.awaited.set("late", { tokenHash: "late", options: {}, mustRejoin: true });
+    activation.awaited.set("away", { options: {}, mustRejoin: false });
+    activation.awaited.set("late", { options: {}, mustRejoin: true });
     const { players } = activation.capture();
     expect(Object.keys(players)).toStrictEqual(["away"]);
     expect(players["away"]?.view?.visible).toStrictEqual(saved.visible);

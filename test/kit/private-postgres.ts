@@ -3,15 +3,20 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pg from "pg";
 import { startPostgres, type LocalPostgres } from "../../src/local/postgres.ts";
 
 export interface PrivatePostgres extends AsyncDisposable {
   readonly url: string;
   readonly crash: () => Promise<void>;
+  /** As an operator stops it: "fast" ends sessions and saves all, "immediate" ends at once and recovers at the next start. */
+  readonly stop: (how: "fast" | "immediate") => Promise<void>;
   readonly restart: () => Promise<void>;
   /** SIGSTOP to all its processes: connections stay, and nothing is answered. */
   readonly hang: () => Promise<void>;
   readonly wake: () => Promise<void>;
+  /** Whether it takes writes; of sessions that are open as well. */
+  readonly takeWrites: (does: boolean) => Promise<void>;
 }
 
 export async function privatePostgres(): Promise<PrivatePostgres> {
@@ -31,11 +36,25 @@ export async function privatePostgres(): Promise<PrivatePostgres> {
       process.kill(server.pid, "SIGKILL"); // its own processes end themselves when they find it gone
       await server.exited;
     },
+    stop: async (how) => {
+      process.kill(server.pid, how === "fast" ? "SIGINT" : "SIGQUIT");
+      await server.exited;
+    },
     restart: async () => {
       server = await startPostgres({ dataDir, port });
     },
     hang: () => Promise.resolve(signalAll("SIGSTOP")),
     wake: () => Promise.resolve(signalAll("SIGCONT")),
+    takeWrites: async (does) => {
+      const sql = new pg.Client({ connectionString: url });
+      await sql.connect();
+      try {
+        await sql.query(`ALTER SYSTEM SET default_transaction_read_only = ${does ? "off" : "on"}`);
+        await sql.query("SELECT pg_reload_conf()");
+      } finally {
+        await sql.end();
+      }
+    },
     async [Symbol.asyncDispose]() {
       signalAll("SIGCONT"); // a test may have failed in the middle
       await server.stop();

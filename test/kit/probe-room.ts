@@ -61,12 +61,15 @@ interface ProbeOptions {
   readonly maxClients?: number;
   readonly metadata?: unknown;
   readonly isPrivate?: boolean;
+  /** For how long onDrop keeps a seat; 60 if not given. */
+  readonly holdSeconds?: number;
 }
 
 /** Says and does nothing by itself: its state changes when somebody asks for it. */
 export class QuietRoom extends Room<{ state: ProbeState }> {
   override state = new ProbeState();
   #label: unknown;
+  #holdSeconds = 60;
   /** Known to nobody outside; what the hooks for saving are there for. */
   #secrets = new Map<string, number>();
 
@@ -118,6 +121,7 @@ export class QuietRoom extends Room<{ state: ProbeState }> {
 
   override onCreate(options: ProbeOptions): void | Promise<void> {
     this.#label = options.label;
+    this.#holdSeconds = options.holdSeconds ?? 60;
     this.state.creates += 1;
     if (options.maxClients !== undefined) this.maxClients = options.maxClients;
     if (options.metadata !== undefined) this.metadata = options.metadata as never;
@@ -140,7 +144,7 @@ export class QuietRoom extends Room<{ state: ProbeState }> {
   }
 
   override onDrop(client: Client): void {
-    this.allowReconnection(client, 60).catch(() => undefined); // onLeave follows, and does what there is to do
+    this.allowReconnection(client, this.#holdSeconds).catch(() => undefined); // onLeave follows, and does what there is to do
   }
 
   override onReconnect(client: Client): void {

@@ -15,7 +15,7 @@ export async function expectOneOwner(cluster: TestCluster, player: Player, epoch
   const { roomId } = player;
   const { pid } = await player.facts();
   const [row] = await cluster.sql<{ pid: number; node_id: string; epoch: number; state: string }>(
-    `SELECT n.pid, n.node_id, n.state, r.epoch::integer AS epoch
+    `SELECT n.pid, n.node_id, n.state, r.epoch::double precision AS epoch
        FROM room r JOIN node n ON n.incarnation = r.owner WHERE r.room_id = $1`,
     [roomId],
   );

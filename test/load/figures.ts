@@ -37,7 +37,8 @@ export function tableOf(figures: readonly Figure[]): string {
 }
 
 function show(ms: number): string {
-  return Number.isNaN(ms) ? "-" : String(Math.round(ms));
+  if (Number.isNaN(ms)) return "-";
+  return ms < 10 && !Number.isInteger(ms) ? ms.toFixed(1) : String(Math.round(ms));
 }
 
 /** How often each value occurs, the smallest first: "1: 96 %, 2: 4 %". */

@@ -7,6 +7,8 @@ import type { Back, Dropped, FromSquad, Joined, Left, Order, ToSquad } from "./s
 
 const PROCESS = fileURLToPath(new URL("squad-process.ts", import.meta.url));
 const JOIN_MS = 60_000;
+/** Where very many join at once. */
+const JOIN_MS_A_PLAYER = 300;
 const COUNT_MS = 5_000;
 
 export class Squads implements AsyncDisposable {
@@ -22,9 +24,9 @@ export class Squads implements AsyncDisposable {
   #failure: Error | undefined;
   #changed = Promise.withResolvers<void>();
 
-  constructor(url: string, seed: number, processes: number) {
+  constructor(url: string, seed: number, processes: number, roomName = "arena") {
     this.#processes = Array.from({ length: processes }, (_, index) => {
-      const child = fork(PROCESS, [url, String(seed + index)], {
+      const child = fork(PROCESS, [url, String(seed + index), roomName], {
         stdio: ["ignore", "inherit", "inherit", "ipc"],
       });
       child.on("message", (message) => this.#hear(message as FromSquad)); // only squad-process.ts speaks there
@@ -46,8 +48,10 @@ export class Squads implements AsyncDisposable {
     }
     const joined = (): Joined[] =>
       orders.map(({ player }) => this.players.get(player)).filter((one) => one !== undefined);
-    if (!(await this.until(() => joined().length === orders.length, JOIN_MS))) {
-      throw new Error(`${joined().length} of ${orders.length} players had joined after ${JOIN_MS} ms`);
+    const before = this.players.size;
+    const joinMs = Math.max(JOIN_MS, orders.length * JOIN_MS_A_PLAYER);
+    if (!(await this.until(() => this.players.size === before + orders.length, joinMs))) {
+      throw new Error(`${joined().length} of ${orders.length} players had joined after ${joinMs} ms`);
     }
     return joined();
   }

@@ -1,7 +1,8 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Checkpointer, nextDue, type Saveable } from "../../src/checkpoint/checkpointer.ts";
 import { decodeSnapshot } from "../../src/checkpoint/snapshot.ts";
-import type { Checkpoint, CheckpointStore } from "../../src/checkpoint/store.ts";
+import { SavedCheckpoints, type Checkpoint, type CheckpointStore } from "../../src/checkpoint/store.ts";
 import { readConfig } from "../../src/config.ts";
 import { EventBus } from "../../src/events.ts";
 import type { Epoch, RoomId } from "../../src/ids.ts";
@@ -16,6 +17,22 @@ test.each([
   [1_500, 2_000, 0.75, 3_500],
 ])("at %i, saved every %i and with its turn at %d, a room is due at %i", (now, every, turn, due) => {
   expect(nextDue(now, every, turn)).toBe(due);
+});
+
+test("after the turn that a room has had its next one is a whole interval away", () => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0, max: 1e9, noNaN: true }),
+      fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+      fc.constantFrom(50, 2_000, 600_000),
+      (nowMs, turn, everyMs) => {
+        const dueMs = nextDue(nowMs, everyMs, turn);
+        expect(dueMs).toBeGreaterThan(nowMs);
+        expect(dueMs - nowMs).toBeLessThan(everyMs * 1.00001);
+        expect(nextDue(dueMs, everyMs, turn) - dueMs).toBeCloseTo(everyMs, 3);
+      },
+    ),
+  );
 });
 
 /** A room whose whole state is one value. */
@@ -68,7 +85,8 @@ interface Sent {
   readonly seqs: number[];
   readonly baseSeqs: (number | undefined)[];
   readonly kept: boolean[];
-  readonly answer: (saved: string[] | Error) => void;
+  /** @param baseless rooms of whose checkpoints Postgres lacks what they stand on */
+  readonly answer: (saved: string[] | Error, baseless?: string[]) => void;
 }
 
 function setUp(rooms: FakeRoom[], settings: Record<string, string> = {}) {
@@ -81,16 +99,21 @@ function setUp(rooms: FakeRoom[], settings: Record<string, string> = {}) {
     decodeSnapshot(bytes, baseSeq === undefined ? undefined : stored.get(`${roomId} ${baseSeq}`)).cached;
   const store = {
     save: (checkpoints: readonly Checkpoint[]) =>
-      new Promise<Set<RoomId>>((resolve, reject) => {
+      new Promise<SavedCheckpoints>((resolve, reject) => {
         sent.push({
           values: Object.fromEntries(checkpoints.map((each) => [each.roomId, valueOf(each)])),
           seqs: checkpoints.map(({ seq }) => seq),
           baseSeqs: checkpoints.map(({ baseSeq }) => baseSeq),
           kept: checkpoints.map(({ isKept }) => isKept),
-          answer: (saved) => {
+          answer: (saved, baseless = []) => {
             if (saved instanceof Error) return reject(saved);
             for (const { roomId, seq, bytes } of checkpoints) stored.set(`${roomId} ${seq}`, bytes);
-            resolve(new Set(saved as RoomId[]));
+            const answer = new SavedCheckpoints();
+            for (const checkpoint of checkpoints) {
+              if (saved.includes(checkpoint.roomId)) answer.add(checkpoint);
+              if (baseless.includes(checkpoint.roomId)) answer.baseless.add(checkpoint);
+            }
+            resolve(answer);
           },
         });
       }),
@@ -219,6 +242,35 @@ test("[CKP4] nothing stands on a checkpoint that Postgres may not have", async (
   await rig.checkpointer.stop();
 });
 
+test("[CKP4] when Postgres has lost what a checkpoint stands on a whole one follows at once, and the room stays", async () => {
+  const room = new FakeRoom("a");
+  const rig = setUp([room]);
+  rig.checkpointer.start();
+  const bulk = noise(5_000, 1);
+  await saveOf(room, { bulk, turn: 1 }, rig);
+  room.change({ bulk, turn: 2 }, rig.clock.monotonicMs());
+  const sinceMs = rig.clock.monotonicMs();
+  await pass(rig.clock, 1_200);
+  expect(rig.sent[1]?.baseSeqs).toEqual([1]);
+  rig.sent[1]?.answer([], ["a"]);
+  await pass(rig.clock, 200);
+  expect(room.unsavedSinceMs ?? room.savingSinceMs, "not saved yet").toBe(sinceMs);
+  expect(rig.sent[2]).toMatchObject({ baseSeqs: [undefined], seqs: [3], kept: [true] });
+  rig.sent[2]?.answer(["a"]);
+  await pass(rig.clock, 100);
+  expect((await saveOf(room, { bulk, turn: 3 }, rig)).baseSeqs).toEqual([3]);
+  expect(rig.refused).toEqual([]);
+  // And where it is waited for, at once.
+  const saving = rig.checkpointer.saveNow(room);
+  rig.sent.at(-1)?.answer([], ["a"]);
+  await pass(rig.clock, 0);
+  await new Promise(setImmediate);
+  expect(rig.sent.at(-1)).toMatchObject({ baseSeqs: [undefined] });
+  rig.sent.at(-1)?.answer(["a"]);
+  expect(await saving).toBe(true);
+  await rig.checkpointer.stop();
+});
+
 test("[CKP4] where all of a room has changed its checkpoints are whole, and only one every HISTORY_EVERY_MS is kept", async () => {
   const room = new FakeRoom("a");
   const rig = setUp([room], { HISTORY_EVERY_MS: "5000" });
@@ -260,6 +312,73 @@ test("[CKP4] what is remembered for others to stand on is bounded; past the boun
     [1, undefined],
   ]);
   await rig.checkpointer.stop();
+});
+
+test("[CKP4] what is remembered in one pass is counted in the next", async () => {
+  const rooms = Array.from({ length: 4 }, (_, at) => new FakeRoom(`r${at}`));
+  const rig = setUp(rooms, { CHECKPOINT_BASES_BYTES_MAX: "11000" });
+  rig.checkpointer.start();
+  for (const some of [rooms.slice(0, 2), rooms.slice(2)]) {
+    for (const room of some) room.change(noise(5_000, 1), rig.clock.monotonicMs());
+    await pass(rig.clock, 100);
+    rig.sent.at(-1)?.answer(some.map(({ roomId }) => roomId));
+    await pass(rig.clock, 100);
+  }
+  expect(rig.sent.flatMap(({ seqs }) => seqs)).toHaveLength(4);
+  const held = rooms.map(({ base }) => base?.body?.length ?? 0);
+  expect(held.reduce((sum, bytes) => sum + bytes)).toBeLessThanOrEqual(11_000);
+  await rig.checkpointer.stop();
+});
+
+test("[CKP4] [CKP6] of two that are under way the newer one counts, whichever ends first", () => {
+  const olderFirst = new FakeRoom("a");
+  const newerFirst = new FakeRoom("b");
+  const { checkpointer } = setUp([olderFirst, newerFirst]);
+  const takeTwo = (room: FakeRoom): ReturnType<typeof checkpointer.take>[] =>
+    [1, 2].map((turn) => {
+      room.change({ bulk: noise(5_000, 1), turn }, turn);
+      return checkpointer.take(room);
+    });
+  for (const [at, taken] of takeTwo(olderFirst).entries()) {
+    checkpointer.settle(taken, true);
+    expect(olderFirst.savingSinceMs, "until the newer one is there").toBe(at === 0 ? 1 : undefined);
+  }
+  for (const taken of takeTwo(newerFirst).reverse()) checkpointer.settle(taken, true);
+  for (const { saved, base, savingSinceMs } of [olderFirst, newerFirst]) {
+    expect([saved?.seq, base?.seq, savingSinceMs]).toEqual([2, 2, undefined]);
+  }
+});
+
+test("[CKP4] a checkpoint whose base is gone leaves in place what was saved whole since", async () => {
+  const room = new FakeRoom("a");
+  const rig = setUp([room]);
+  const bulk = noise(5_000, 1);
+  const take = (turn: number): ReturnType<typeof rig.checkpointer.take> => {
+    room.change({ bulk, turn }, turn);
+    return rig.checkpointer.take(room);
+  };
+  rig.checkpointer.settle(take(1), true);
+  const older = take(2);
+  room.base = undefined; // as after a promotion
+  rig.checkpointer.settle(take(3), true);
+  rig.checkpointer.putBack(older, { isBaseGone: true });
+  expect([older.checkpoint.baseSeq, take(4).checkpoint.baseSeq]).toEqual([1, 3]);
+});
+
+test("[CKP6] a room that is overdue between its commits is not tried again before its next turn when that fails", async () => {
+  const room = new FakeRoom("a");
+  const { checkpointer, clock, sent } = setUp([room]);
+  room.change("played", clock.monotonicMs());
+  clock.advance(1_000);
+  const tries = async (): Promise<number> => {
+    const trying = checkpointer.saveIfOverdue(room);
+    sent.at(-1)?.answer(new Error("Postgres is away"));
+    await trying;
+    return sent.length;
+  };
+  expect([await tries(), await tries()]).toEqual([1, 1]);
+  clock.advance(1_000);
+  expect(await tries()).toBe(2);
 });
 
 test("[CKP4] a room of half the allowed size is warned of, once until it has been smaller", async () => {

@@ -113,6 +113,17 @@ test("[COM4] a command's answer is in the checkpoint that its commit saves, and 
   ]);
 });
 
+test("[COM4] an answer that was part of the room is given again as it was, though the room has changed", async () => {
+  const rig = setUp();
+  const { work, buy } = buyIn(rig);
+  const bag = { coins: 3 };
+  work.mockImplementation(() => bag);
+  await buy(alice, { key: "k", n: 1 });
+  bag.coins = 1;
+  expect(await buy(alice, { key: "k", n: 1 })).toEqual({ coins: 3 });
+  expect(captureAnswers(rig.room)?.[0]?.reply).toEqual({ coins: 3 });
+});
+
 test("[COM1] [COM4] one that is asked again while it is under way hears nothing before it is durable", async () => {
   const rig = setUp();
   const { work, buy } = buyIn(rig);

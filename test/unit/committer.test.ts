@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Room } from "@colyseus/core";
 import { Checkpointer, type Saveable } from "../../src/checkpoint/checkpointer.ts";
 import { decodeSnapshot } from "../../src/checkpoint/snapshot.ts";
-import type { Checkpoint, CheckpointStore } from "../../src/checkpoint/store.ts";
+import { SavedCheckpoints, type Checkpoint, type CheckpointStore } from "../../src/checkpoint/store.ts";
 import { attachCommits, commit } from "../../src/commit/commit.ts";
 import type { CommitStore } from "../../src/commit/commit-store.ts";
 import { Committer, type Committable, type CommitWork } from "../../src/commit/committer.ts";
@@ -153,7 +153,7 @@ function setUp(rooms: FakeRoom[], settings: Record<string, string> = {}) {
       save: async (checkpoints: readonly Checkpoint[]) => {
         saves.push(Object.fromEntries(checkpoints.map((each) => [each.roomId, valueOf(each)])));
         for (const { roomId, seq, bytes } of checkpoints) stored.set(`${roomId} ${seq}`, bytes);
-        return new Set(checkpoints.map(({ roomId }) => roomId));
+        return new SavedCheckpoints(checkpoints);
       },
     } as unknown as CheckpointStore, // save is all of it that is called
     activations: () => rooms,
@@ -286,6 +286,31 @@ test("[COM2] from the callback's beginning until the outcome is known no other c
   expect(ended.word).toBe("POSTGRES_UNREACHABLE");
   await change();
   expect(saves.filter((save) => "a" in save)[0]).toMatchObject({ a: "undone" });
+  await checkpointer.stop();
+});
+
+test("[COM2] a room whose commits are refused without a pause is saved in its turn, between two of them", async () => {
+  const room = new FakeRoom();
+  const { committer, sent, saves, checkpointer, clock } = setUp([room]);
+  checkpointer.start();
+  await pass(clock, 100);
+  room.value = "played";
+  room.unsavedSinceMs = clock.monotonicMs();
+  let isOver = false;
+  // Two players who ask again as soon as they are told, so that the queue is never empty.
+  const ask = (): unknown => isOver || committer.commit(room, () => undefined).catch(ask);
+  for (let player = 1; player <= 2; player++) ask();
+  for (let times = 0; times < 70; times++) {
+    await pass(clock, 50);
+    sent.at(-1)?.answer(refused());
+  }
+  expect(saves, "in 3.5 s, a second after what was not saved").toHaveLength(3);
+  expect(saves[0]).toEqual({ a: "played" });
+  isOver = true;
+  for (let times = 0; times < 2; times++) {
+    sent.at(-1)?.answer(refused());
+    await turn();
+  }
   await checkpointer.stop();
 });
 

@@ -107,14 +107,16 @@ describe("[REC4] generations", () => {
   });
 
   test("what is older than the generations is history, and not opened by itself", async () => {
+    // Four, however far apart: there is a gap for each attempt to save that failed.
     const { generations, kept } = setUp([
       stored(9, false),
       stored(6, false),
-      stored(5, true),
+      stored(5, false),
+      stored(2, false),
       stored(1, true),
     ]);
     await expect(generations.next()).rejects.toMatchObject({ code: "SNAPSHOT_UNREADABLE" });
-    expect(kept.map(([, , seq]) => seq)).toEqual([9, 6]);
+    expect(kept.map(([, , seq]) => seq)).toEqual([9, 6, 5, 2]);
   });
 
   test("a mark that cannot be made is told of, and holds nothing up", async () => {

@@ -66,7 +66,12 @@ function setUp() {
   };
   heartbeat.linkedBy("peer" as Incarnation);
   return {
-    ...{ clock, heartbeat, lease, marked, told, beats },
+    clock,
+    heartbeat,
+    lease,
+    marked,
+    told,
+    beats,
     silence: () => (isPeerSilent = true),
     away: (is: boolean) => void (isAway = is),
     answers: (other: PromiseAnswer) => void (answer = other),

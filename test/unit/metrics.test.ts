@@ -26,7 +26,9 @@ function restored(facts: Partial<Events["room:restored"]>): Events["room:restore
     checkpointSeq: 9,
     checkpointAgeMs: 1_700,
     seats: 2,
+    waitedMs: 30,
     restoreMs: 4,
+    rebuildMs: 0.25,
     why: "recovery",
     ...facts,
   };
@@ -37,18 +39,21 @@ function setUp() {
   const events = new EventBus();
   const lease = { leftMs: 2_750 };
   let rooms: MeasuredRoom[] = [];
+  const backlog = { waiting: 0, opening: 0 };
   const errors: unknown[] = [];
   const metrics = openMetrics({
     clock,
     events,
     lease,
     rooms: () => rooms,
+    backlog: () => backlog,
     onError: (error) => errors.push(error),
   });
   return {
     clock,
     events,
     lease,
+    backlog,
     errors,
     metrics,
     setRooms: (next: MeasuredRoom[]) => (rooms = next),
@@ -57,7 +62,8 @@ function setUp() {
 }
 
 test("[CKP6] gauges are what is so when they are asked for", async () => {
-  const { clock, setRooms, scrape, lease } = setUp();
+  const { clock, setRooms, scrape, lease, backlog } = setUp();
+  Object.assign(backlog, { waiting: 40, opening: 8 });
   setRooms([
     { players: 3, awaited: new Set(), unsavedSinceMs: 8_600, savingSinceMs: undefined },
     { players: 0, awaited: new Set(["a", "b"]), unsavedSinceMs: undefined, savingSinceMs: undefined },
@@ -67,6 +73,8 @@ test("[CKP6] gauges are what is so when they are asked for", async () => {
   expect(first.get("ringside_rooms")).toBe(3);
   expect(first.get("ringside_players")).toBe(4);
   expect(first.get("ringside_seats_awaited")).toBe(3);
+  expect(first.get("ringside_rooms_waiting")).toBe(40);
+  expect(first.get("ringside_rooms_opening")).toBe(8);
   expect(first.get("ringside_lease_left_seconds")).toBe(2.75);
   expect(first.get("ringside_rpo_oldest_seconds")).toBe(1.4);
 
@@ -118,7 +126,7 @@ test("checkpoints are counted: saved, failed and refused, their bytes, and how l
   expect((await scrape()).get("ringside_checkpoints_saved_total")).toBe(41);
 });
 
-test("a failover is measured: the silence, the restore, what was lost, and each player's way back", async () => {
+test("a failover is measured: silence, claim, wait, restore, what was lost, and the players' way back", async () => {
   const { events, scrape } = setUp();
   const lost = {
     lostNodeId: "node-b" as NodeId,
@@ -127,14 +135,34 @@ test("a failover is measured: the silence, the restore, what was lost, and each 
   };
   events.emit("node:lost", { ...lost, reason: "refused", silentMs: 120 });
   events.emit("node:lost", { ...lost, reason: "lapsed", silentMs: 3_040 });
+  events.emit("rooms:claimed", {
+    roomIds: Array.from({ length: 40 }, (_, index) => `room-${index}` as RoomId),
+    asked: 64,
+    claimMs: 90,
+    why: "recovery",
+  });
+  events.emit("rooms:claimed", { roomIds: [roomId], asked: 1, claimMs: 3, why: "demand" });
   events.emit("room:restored", restored({}));
   events.emit("room:restored", restored({ why: "move", checkpointAgeMs: -3, restoreMs: 2 }));
   events.emit("seat:reclaimed", { roomId, epoch, sessionId, afterMs: 230 });
   events.emit("seat:reclaimed", { roomId, epoch, sessionId, afterMs: 640 });
+  events.emit("room:settled", { roomId, epoch, seats: 2, back: 2, firstBackMs: 230, backMs: 640 });
+  events.emit("room:settled", { roomId, epoch, seats: 1, back: 0, firstBackMs: null, backMs: 0 });
   const text = await scrape();
   expect(text.get("ringside_node_lost_silence_seconds_sum", { reason: "refused" })).toBe(0.12);
   expect(text.get("ringside_node_lost_silence_seconds_count", { reason: "lapsed" })).toBe(1);
   expect(text.get("ringside_node_lost_silence_seconds_count", { reason: "left" })).toBe(0);
+  expect(text.get("ringside_claim_seconds_sum", { why: "recovery" })).toBe(0.09);
+  expect(text.get("ringside_claim_rooms_sum", { why: "recovery" })).toBe(40);
+  expect(text.get("ringside_claim_rooms_bucket", { why: "recovery", le: "32" })).toBe(0);
+  expect(text.get("ringside_claim_rooms_bucket", { why: "demand", le: "1" })).toBe(1);
+  expect(text.get("ringside_room_restore_wait_seconds_sum", { why: "recovery" })).toBe(0.03);
+  expect(text.get("ringside_room_rebuild_seconds_sum", { why: "recovery" })).toBe(0.00025);
+  expect(text.get("ringside_room_rebuild_seconds_bucket", { why: "recovery", le: "0.0001" })).toBe(0);
+  for (const which of ["first", "last"])
+    expect(text.get(`ringside_room_${which}_player_back_seconds_count`), "nobody came to one").toBe(1);
+  expect(text.get("ringside_room_first_player_back_seconds_sum")).toBe(0.23);
+  expect(text.get("ringside_room_last_player_back_seconds_sum")).toBe(0.64);
   expect(text.get("ringside_room_restore_seconds_sum", { why: "recovery" })).toBe(0.004);
   expect(text.get("ringside_room_restore_seconds_count", { why: "demand" })).toBe(0);
   expect(text.get("ringside_room_restore_checkpoint_age_seconds_sum", { why: "recovery" })).toBe(1.7);
@@ -151,7 +179,7 @@ test("names follow Prometheus's conventions, the process is measured too, and no
     expect(name).toMatch(/^[a-z0-9_]+$/);
     expect(name.endsWith("_total"), name).toBe(type === "counter");
     expect(name).not.toMatch(/_(ms|millis\w*|minutes|kb|kilobytes)(_|$)/);
-    if (type === "histogram") expect(name).toMatch(/_seconds$/);
+    if (type === "histogram") expect(name).toMatch(/_(seconds|rooms)$/);
     expect(help).toMatch(/\.$/);
     for (const { labels } of samples)
       for (const label of Object.keys(labels)) expect(["le", "why", "reason"]).toContain(label);
@@ -180,6 +208,9 @@ test("there are as many series after a hundred rooms, nodes and players as befor
       events.emit("room:restored", restored({ ...own, fromNodeId: lostNodeId, why }));
     for (const reason of ["refused", "replaced", "lapsed", "left"] as const)
       events.emit("node:lost", { lostNodeId, lostIncarnation, reason, silentMs: index, rooms: index });
+    for (const why of ["recovery", "demand"] as const)
+      events.emit("rooms:claimed", { roomIds: [own.roomId], asked: index, claimMs: index, why });
+    events.emit("room:settled", { ...own, seats: 1, back: 1, firstBackMs: index, backMs: index });
     events.emit("seat:reclaimed", { ...own, sessionId: `session-${index}` as SessionId, afterMs: index });
     events.emit("checkpoint:saved", { rooms: index, bytes: index, saveMs: index });
     events.emit("checkpoint:failed", { rooms: 1, error: `error ${index}` });

@@ -75,7 +75,7 @@ test.each([
   ["is unknown", { ...facts, ownership: undefined }, { at: "gone" }],
   ["is locked away", { ...facts, ownership: owned(null, false, true) }, { at: "gone" }],
   ["is another node's", { ...facts, ownership: owned(peer.incarnation) }, { at: "peer", member: peer }],
-  ["is ours but not open yet", { ...facts, ownership: owned(self.incarnation) }, { at: "nowhere-yet" }],
+  ["is ours but not open yet", { ...facts, ownership: owned(self.incarnation) }, { at: "claim" }],
   [
     "is owned by whom the view does not know yet",
     { ...facts, ownership: owned("late") },

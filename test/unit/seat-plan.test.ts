@@ -1,11 +1,15 @@
 import { expect, test } from "vitest";
-import { planSeats } from "../../src/actor/seat-plan.ts";
+import { planSeats, waitOf } from "../../src/actor/seat-plan.ts";
 import type { SavedView } from "../../src/colyseus/state-views.ts";
 import type { SessionId } from "../../src/ids.ts";
 
 const seat = (sessionId: string) => ({
   sessionId: sessionId as SessionId,
   tokenHash: `hash-${sessionId}`,
+  previousHash: undefined,
+  isHeard: true,
+  tokenNo: 1,
+  loginHash: undefined,
   options: { o: 1 },
   auth: null,
 });
@@ -54,4 +58,33 @@ test("[CKP1] a player's view goes with the seat, and with one who is gone; onJoi
     { sessionId: "half", userData: 2, view },
     { sessionId: "left", userData: 3, view },
   ]);
+});
+
+const KNOWN = { mustRejoin: false, isHeard: true };
+const AT = { hasOwnRule: true, elapsedMs: 100_000, holdMs: 60_000 };
+
+test("[SEAT4] who was there when the node died may come back as if nothing had happened; then the room decides", () => {
+  expect(waitOf(KNOWN, undefined, AT)).toEqual({ ms: 10_000, next: "tell of the drop" });
+  expect(waitOf(KNOWN, undefined, { ...AT, holdMs: 2_000 })).toEqual({ ms: 2_000, next: "tell of the drop" });
+  expect(waitOf(KNOWN, undefined, { ...AT, hasOwnRule: false })).toEqual({ ms: 60_000, next: "give up" });
+});
+
+test("[SEAT4] who was away has what was left of the time that the room gave them, by its own clock", () => {
+  const wait = (sinceMs: number, heldMs: number) => waitOf(KNOWN, { sinceMs, heldMs }, AT);
+  expect(wait(95_000, 20_000)).toEqual({ ms: 15_000, next: "give up" });
+  expect(wait(95_000, 600_000)).toEqual({ ms: 595_000, next: "give up" }); // longer than SEAT_HOLD_MS
+  // Nearly over, or more than over because the state is older than the crash: one more chance, never more than was given.
+  expect(wait(81_000, 20_000)).toEqual({ ms: 10_000, next: "give up" });
+  expect(wait(50_000, 20_000)).toEqual({ ms: 10_000, next: "give up" });
+  expect(wait(99_000, 3_000)).toEqual({ ms: 3_000, next: "give up" });
+  // Kept until the author says so, who cannot any more.
+  expect(wait(95_000, Number.POSITIVE_INFINITY)).toEqual({ ms: 60_000, next: "give up" });
+});
+
+test("[SEAT1] a seat that its player may never have heard of waits only as long as a return takes", () => {
+  expect(waitOf({ mustRejoin: true, isHeard: false }, undefined, AT)).toEqual({
+    ms: 10_000,
+    next: "give up",
+  });
+  expect(waitOf({ mustRejoin: true, isHeard: true }, undefined, AT)).toEqual({ ms: 60_000, next: "give up" });
 });

@@ -32,6 +32,8 @@ const linked: Fact = { name: "linked", by: PEER, atMs: 0 };
 const missed: Fact = { name: "beat-missed" };
 const asked = (atMs: number, forMs = 3_000): Fact => ({ name: "promise-asked", by: PEER, forMs, atMs });
 
+const NEWCOMER_LINKED = after(NEWCOMER, linked).standing;
+
 /** Has heard Postgres for a full lease, up to 4,000. */
 const settled = after(NEWCOMER, linked, beat(500), beat(4_000)).standing;
 
@@ -39,6 +41,11 @@ test.each<[string, Facts, boolean]>([
   ["who has heard Postgres for a full lease marks the silent down", [settled, beat(4_500, -1)], true],
   ["not who has heard it for less", [after(NEWCOMER, linked, beat(2_000)).standing, beat(4_500, -1)], false],
   ["not who missed an answer since", [after(settled, missed).standing, beat(4_500, -1)], false],
+  [
+    "not who was frozen between question and answer",
+    [NEWCOMER_LINKED, beat(9_000, -1, { askedAtMs: 500, wasLapsed: true })],
+    false,
+  ],
   ["not who was itself without a lease", [settled, beat(4_500, -1, { wasLapsed: true })], false],
   ["not whose lease has something left", [settled, beat(4_500, 0)], false],
   [

@@ -1,4 +1,4 @@
--- Take rooms that nobody who counts owns, each at its next epoch.
+-- Take rooms that nobody who counts owns, each at its next epoch (next_epoch, migrations/0003).
 -- $1 room_ids text[] · $2 the claimant's incarnation uuid · $3 names of the rooms that it can open, text[] · $4 up to which
 -- version of their class, integer[] · $5 whether to take also what is the claimant's own on paper, boolean: rooms whose claim
 -- was answered, but not heard
@@ -20,7 +20,7 @@ WITH me AS (
    WHERE room_id = ANY ($1::text[]) ORDER BY room_id FOR UPDATE
 )
 UPDATE room r
-   SET owner = me.incarnation, owner_node = me.node_id, epoch = r.epoch + 1, claimed_at = clock_timestamp()
+   SET owner = me.incarnation, owner_node = me.node_id, epoch = next_epoch(r.epoch), claimed_at = clock_timestamp()
   FROM before b, seen s, me
  WHERE r.room_id = b.room_id AND r.room_id = s.room_id AND r.owner IS NOT DISTINCT FROM s.owner
    AND EXISTS (SELECT 1 FROM unnest($3::text[], $4::integer[]) AS kind (name, version)
@@ -30,5 +30,5 @@ UPDATE room r
    AND (r.owner IS NULL
         OR ($5::boolean AND r.owner = me.incarnation)
         OR NOT EXISTS (SELECT 1 FROM node n WHERE n.incarnation = r.owner AND n.state <> 'down'))
-RETURNING r.room_id, r.name, r.options, r.epoch::integer AS epoch, b.owner_node AS from_node,
-          b.epoch::integer AS from_epoch, b.owner IS NULL AND b.failed_opens = 0 AS released;
+RETURNING r.room_id, r.name, r.options, r.epoch::double precision AS epoch, b.owner_node AS from_node,
+          b.epoch::double precision AS from_epoch, b.owner IS NULL AND b.failed_opens = 0 AS released;

@@ -3,7 +3,7 @@
 -- Rows {room_id, name, owner_node, owned, epoch, players, seats, seq, age_ms, bytes}, the fullest first.
 SELECT r.room_id, r.name, r.owner_node,
        EXISTS (SELECT 1 FROM node n WHERE n.incarnation = r.owner AND n.state <> 'down') AS owned,
-       r.epoch::integer AS epoch, r.players,
+       r.epoch::double precision AS epoch, r.players,
        (SELECT count(*) FROM seat s WHERE s.room_id = r.room_id)::integer AS seats,
        c.seq::integer AS seq, c.bytes,
        (extract(epoch FROM clock_timestamp() - c.saved_at) * 1000)::double precision AS age_ms

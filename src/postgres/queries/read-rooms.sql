@@ -5,6 +5,9 @@
 SELECT r.room_id, c.seq::integer AS seq, c.snapshot, b.snapshot AS base,
        (extract(epoch FROM clock_timestamp() - c.saved_at) * 1000)::double precision AS age_ms,
        coalesce((SELECT json_agg(json_build_object('sessionId', s.session_id, 'tokenHash', encode(s.token_hash, 'hex'),
+                                                   'previousHash', encode(s.previous_hash, 'hex'),
+                                                   'isHeard', s.is_heard, 'tokenNo', s.token_no,
+                                                   'loginHash', encode(s.login_hash, 'hex'),
                                                    'options', s.options, 'auth', s.auth))
                    FROM seat s WHERE s.room_id = r.room_id), '[]'::json) AS seats
   FROM room r

@@ -3,10 +3,10 @@
 -- One row {epoch, taken_at}, taken_at in ms since 1970; no row when there is no such room, or it has ended or is locked away.
 -- Whatever the former owner sends from now on is refused (STALE_EPOCH); it is told, so that it stops at once.
 WITH taken AS (
-  UPDATE room SET owner = NULL, epoch = epoch + 1, retry_at = clock_timestamp() + $2::integer * interval '1 ms'
+  UPDATE room SET owner = NULL, epoch = next_epoch(epoch), retry_at = clock_timestamp() + $2::integer * interval '1 ms'
    WHERE room_id = $1 AND disposed_at IS NULL AND quarantined_at IS NULL
   RETURNING epoch
 )
-SELECT epoch::integer AS epoch, (extract(epoch FROM clock_timestamp()) * 1000)::double precision AS taken_at,
+SELECT epoch::double precision AS epoch, (extract(epoch FROM clock_timestamp()) * 1000)::double precision AS taken_at,
        pg_notify(current_schema() || '_view', 'room:taken')
   FROM taken;

@@ -1,0 +1,173 @@
+// The line over which nodes ask each other's rooms, with which Redis has nothing to do: who is heard, what is answered, and
+// that nothing is carried out twice.
+
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { DirectLine, type LineAnswers, type Reply, type Request } from "../../src/colyseus/direct-line.ts";
+import { readConfig, type Config } from "../../src/config.ts";
+import type { Incarnation } from "../../src/ids.ts";
+import type { Member, View } from "../../src/membership/view.ts";
+import type { Location } from "../../src/placement/locate.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+
+const KEY = "a key of some length";
+
+function configFor(clusterKey: string): Config {
+  return readConfig({
+    NODE_ID: "line",
+    DATABASE_URL: "postgres://localhost/none",
+    CLUSTER_KEY: clusterKey,
+    REDIS_URL: "redis://localhost",
+    REDIS_MS: "300",
+  });
+}
+
+const closing: (() => void)[] = [];
+afterEach(() => closing.splice(0).forEach((close) => close()));
+
+interface Peer {
+  readonly member: Member;
+  readonly heard: Request[];
+  readonly server: http.Server;
+}
+
+let peers = 0;
+
+async function peer(
+  answer: (request: Request, signal: AbortSignal) => Promise<Reply | undefined>,
+): Promise<Peer> {
+  const incarnation = `peer-${++peers}` as Incarnation;
+  const heard: Request[] = [];
+  const server = http.createServer((_request, response) => response.end("others"));
+  const answers: LineAnswers = {
+    deliver: (request, signal) => {
+      heard.push(request);
+      return answer(request, signal);
+    },
+    ownRows: (roomId) =>
+      roomId === "none" ? [] : [{ roomId: roomId ?? "one", name: "n", processId: incarnation } as never],
+  };
+  asker([], () => Promise.resolve(undefined), KEY, incarnation).listen(server, answers);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  closing.push(() => (server.close(), server.closeAllConnections()));
+  const member = {
+    incarnation,
+    processId: `process-${peers}`,
+    host: "127.0.0.1",
+    internalPort: (server.address() as AddressInfo).port,
+  } as Member;
+  return { member, heard, server };
+}
+
+function asker(
+  members: readonly Member[],
+  whereIs: () => Promise<Location | undefined>,
+  clusterKey = KEY,
+  self = "asker" as Incarnation,
+): DirectLine {
+  const view = (): View => ({ version: 1, members });
+  const line = new DirectLine({ config: configFor(clusterKey), clock: systemClock, self, view, whereIs });
+  closing.push(() => line.stop());
+  return line;
+}
+
+const request: Request = { to: "$room", method: "add", args: [1, { a: null }] };
+const patience = (): AbortSignal => AbortSignal.timeout(2_000);
+const late: Reply = [1, "ipc_timeout"];
+
+test("[RED2] a request is answered by the node that has the room, and arrives as it was", async () => {
+  const there = await peer(() => Promise.resolve([0, { sum: 2 }]));
+  const line = asker([there.member], () => Promise.resolve({ at: "peer", member: there.member }));
+  expect(await line.ask(request, patience())).toEqual([0, { sum: 2 }]);
+  expect(there.heard).toEqual([request]);
+  expect(await line.rowOf("x" as never)).toMatchObject({ roomId: "x" });
+  expect(await line.rowsOfOthers()).toHaveLength(1);
+  const plain = await fetch(`http://127.0.0.1:${there.member.internalPort}/anything`);
+  expect(await plain.text(), "what is not the line's is left to others").toBe("others");
+});
+
+test("[RED2] nobody is heard without the cluster's key, and nothing that cannot be read ends the process", async () => {
+  const there = await peer(() => Promise.resolve([0, 1]));
+  const stranger = asker(
+    [there.member],
+    () => Promise.resolve({ at: "peer", member: there.member }),
+    "another key of any length",
+  );
+  expect(await stranger.ask(request, AbortSignal.timeout(200))).toEqual(late);
+  const url = `http://127.0.0.1:${there.member.internalPort}/ringside/call`;
+  const headers = { "x-ringside-key": KEY };
+  for (const body of ["", "}{", "null", "[]", `{"to":7}`]) {
+    expect((await fetch(url, { method: "POST", headers, body })).status, body).toBe(404);
+  }
+  expect((await fetch(url, { headers })).status).toBe(404);
+  expect(there.heard).toEqual([]);
+});
+
+test("a request that certainly found nobody goes to where the room is by now, once", async () => {
+  const gone = await peer(() => Promise.resolve([0, "gone"]));
+  gone.server.close();
+  gone.server.closeAllConnections();
+  const opening = await peer(() =>
+    Promise.resolve(opening.heard.length < 3 ? undefined : ([0, "open"] as const)),
+  );
+  const places = [gone.member, gone.member, opening.member];
+  const line = asker([], () =>
+    Promise.resolve({ at: "peer", member: places.length > 1 ? (places.shift() as Member) : opening.member }),
+  );
+  expect(await line.ask(request, patience())).toEqual([0, "open"]);
+  expect(opening.heard).toHaveLength(3);
+});
+
+test("a request that may have been carried out is not sent again", async () => {
+  const breaking = await peer(() => {
+    breaking.server.closeAllConnections();
+    return Promise.resolve([0, "never arrives"]);
+  });
+  const line = asker([breaking.member], () => Promise.resolve({ at: "peer", member: breaking.member }));
+  expect(await line.ask(request, patience())).toEqual(late);
+  expect(breaking.heard).toHaveLength(1);
+});
+
+test("a room that has ended, and a process that is gone, are told of at once", async () => {
+  const line = asker([], () => Promise.resolve({ at: "gone" }));
+  const fromMs = performance.now();
+  expect(await line.ask(request, patience())).toEqual(late);
+  expect(await line.ask({ ...request, to: "p:nobody" }, patience())).toEqual(late);
+  expect(await line.rowOf("x" as never)).toBeUndefined();
+  expect(performance.now() - fromMs).toBeLessThan(500);
+});
+
+test("when nobody can say where a room is, all are asked, and only who has it takes the request", async () => {
+  const without = await peer(() => Promise.resolve(undefined));
+  const having = await peer(() => Promise.resolve([0, "mine"]));
+  const line = asker([without.member, having.member], () => Promise.resolve(undefined));
+  expect(await line.ask(request, patience())).toEqual([0, "mine"]);
+  await expect(line.rowOf("none" as never)).rejects.toThrow(/cannot be found out/u);
+});
+
+test("who waits no longer lets go of both ends, and a peer that is silent holds up nobody's listing", async () => {
+  const { promise: abandoned, resolve } = Promise.withResolvers<void>();
+  const silent = await peer((_request, signal) => {
+    signal.addEventListener("abort", () => resolve());
+    return new Promise(() => {});
+  });
+  const line = asker([silent.member], () => Promise.resolve({ at: "peer", member: silent.member }));
+  expect(await line.ask(request, AbortSignal.timeout(100))).toEqual(late);
+  await abandoned;
+});
+
+test("an answer that cannot be told is an error for the asker, and no more", async () => {
+  const circle: Record<string, unknown> = {};
+  circle["self"] = circle;
+  const there = await peer(() => Promise.resolve([0, circle]));
+  const line = asker([there.member], () => Promise.resolve({ at: "peer", member: there.member }));
+  expect(await line.ask(request, patience())).toEqual([1, expect.stringMatching(/cannot be told/u)]);
+});
+
+test("past its bound, a request is answered at once instead of waiting", async () => {
+  const line = asker([], () => new Promise(() => {}));
+  const waiting = Array.from({ length: 10_000 }, () => line.ask(request, patience()));
+  expect(await line.ask(request, patience())).toEqual(late);
+  expect(waiting).toHaveLength(10_000);
+});

@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { firstToken, heard, notTurned, opens, turned } from "../../src/actor/seat-token.ts";
+
+test("[SEAT3] the newest token opens the seat, and the one that it replaced until the player has heard of the new one", () => {
+  const first = firstToken("a", undefined);
+  expect([opens(first, "a"), opens(first, "b")]).toEqual([true, false]);
+  const second = turned(heard(first), "a", "b");
+  expect([opens(second, "a"), opens(second, "b")]).toEqual([true, true]);
+  expect([opens(heard(second), "a"), opens(heard(second), "b")]).toEqual([false, true]);
+});
+
+test("[SEAT3] whichever of the two was used is what stays good; the other is worth nothing", () => {
+  const unheard = turned(heard(firstToken("a", undefined)), "a", "b");
+  const byOld = turned(unheard, "a", "c");
+  expect(["a", "b", "c"].map((hash) => opens(byOld, hash))).toEqual([true, false, true]);
+  const byNew = turned(unheard, "b", "c");
+  expect(["a", "b", "c"].map((hash) => opens(byNew, hash))).toEqual([false, true, true]);
+});
+
+test("[SEAT3] a token that could not be changed is good alone, and every change has a higher number than those before", () => {
+  const first = heard(firstToken("a", "login"));
+  const tried = turned(first, "a", "b");
+  const kept = notTurned(tried, "a");
+  expect(["a", "b"].map((hash) => opens(kept, hash))).toEqual([true, false]);
+  const numbers = [firstToken("a", undefined), first, tried, heard(kept)].map(({ number }) => number);
+  expect(numbers).toEqual([0, 1, 2, 3]);
+  expect(heard(kept).loginHash).toBe("login");
+});
