@@ -9,14 +9,15 @@ import { schema, t, type SchemaType } from "@colyseus/schema";
 import { command, type CommitTx } from "../../src/index.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import type { EpochAware } from "./epoch-witness.ts";
+import { SETTINGS } from "./settings.ts";
 
 /** What a beat costs is a patch for each player; seldom enough that two cores carry the run. */
 const BEAT_MS = 150;
-const SEAT_HELD_SECONDS = 60;
+const SEAT_HELD_SECONDS = SETTINGS.seatHoldMs / 1_000;
 
 export const LedgerState = schema(
   {
-    epoch: t.uint32().default(0),
+    epoch: t.float64().default(0), // each timeline of Postgres has a billion of them
     /** What this activation began with. */
     basePlain: t.uint32().default(0),
     baseCommitted: t.uint32().default(0),

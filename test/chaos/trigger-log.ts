@@ -23,7 +23,7 @@ interface Row {
 export async function readTriggerLog(cluster: TestCluster): Promise<{ writes: Write[]; refused: number }> {
   const rows = await cluster.sql<Row>(
     `SELECT id::integer, (extract(epoch FROM at) * 1000)::double precision AS at, writer, what, room_id,
-            epoch::integer, room_epoch::integer, seq::integer, key
+            epoch::double precision AS epoch, room_epoch::double precision AS room_epoch, seq::integer, key
        FROM public.chaos_log ORDER BY id`,
   );
   const [refused] = await cluster.sql<{ count: number }>(

@@ -48,11 +48,15 @@ export const SABOTAGES: readonly Sabotage[] = [
       },
       {
         file: "src/postgres/queries/save-checkpoints.sql",
-        find: "FROM input i JOIN owned o ON o.room_id = i.room_id AND o.epoch = i.epoch",
+        find: "ON o.room_id = i.room_id AND o.epoch = i.epoch\n   WHERE i.base_seq",
+        replace: "ON o.room_id = i.room_id\n   WHERE i.base_seq",
+      },
+      {
         // The numbers of checkpoints, which are unique, would stand in its way by chance.
+        file: "src/postgres/queries/save-checkpoints.sql",
+        find: "RETURNING room_id, epoch, seq",
         replace:
-          "FROM input i JOIN owned o ON o.room_id = i.room_id " +
-          "ON CONFLICT (room_id, seq) DO UPDATE SET epoch = excluded.epoch, snapshot = excluded.snapshot",
+          "ON CONFLICT (room_id, seq) DO UPDATE SET epoch = excluded.epoch, snapshot = excluded.snapshot RETURNING room_id, epoch, seq",
       },
     ],
     faults: ["freeze", "cut-postgres", "isolate"],
@@ -64,7 +68,7 @@ export const SABOTAGES: readonly Sabotage[] = [
     edits: [
       {
         file: "src/postgres/queries/claim-rooms.sql",
-        find: "epoch = r.epoch + 1",
+        find: "epoch = next_epoch(r.epoch)",
         replace: "epoch = r.epoch",
       },
     ],
@@ -139,13 +143,8 @@ export const SABOTAGES: readonly Sabotage[] = [
     edits: [
       {
         file: "src/recovery/recovery.ts",
-        find: "await this.#claimAll(mine, false);",
+        find: "for (const claim of claims) this.#begin(claim);",
         replace: "",
-      },
-      {
-        file: "src/recovery/recovery.ts",
-        find: "const underWay = this.#opening.get(roomId);",
-        replace: "const underWay = Promise.resolve(undefined);",
       },
     ],
     faults: ["kill", "freeze"],
