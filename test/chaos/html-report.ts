@@ -1,5 +1,5 @@
-// A run as a page: the verdict, the figures, and a timeline with a lane for each node, the faults, the rooms' epochs and the
-// players. One file without anything from outside; drawn as SVG, with what each thing is on hover.
+// A run as a page: the verdict, the figures, and a timeline with a lane for each node, each kind of fault, each room, where a
+// change of colour is a move to another node, and each player. One file without anything from outside; drawn as SVG, with what each thing is on hover.
 
 import type { Verdict } from "./checker/check.ts";
 import { figuresOf, histogram } from "./figures.ts";
@@ -52,7 +52,8 @@ export function htmlReport(run: Run, verdict: Verdict, again: string): string {
   pre { font: 12px ui-monospace, monospace; background: #f4f6f8; padding: .8rem; overflow-x: auto; }
   svg { display: block; background: #fafbfc; border: 1px solid #d8dee4; }
   .up { fill: #9ccfae; } .fault { fill: #e08a3c; opacity: .75; } .skipped { fill: #c9ced4; }
-  .frozen { fill: #6aa3e0; } .epoch-0 { fill: #8fb4d9; } .epoch-1 { fill: #3f78b5; } .away { fill: #d65c5c; }
+  .frozen { fill: #6aa3e0; } .on-0 { fill: #3f78b5; } .on-1 { fill: #8e6bbf; } .on-2 { fill: #2f9e8f; }
+  .on-3 { fill: #b08d2e; } .on-4 { fill: #7a8494; } .away { fill: #d65c5c; }
   .refused { fill: #7a1212; } .violation { stroke: #b3261e; stroke-width: 1.5; } text { font-size: 11px; fill: #4a5563; }
 </style></head><body>
 <h1>${isGood ? "Nothing is wrong" : `${violations.length} violations`}</h1>
@@ -91,7 +92,7 @@ function timeline(history: History, { violations }: Verdict, startedAt: number, 
   const healed =
     healedAt === undefined
       ? ""
-      : `<line x1="${x(healedAt)}" x2="${x(healedAt)}" y1="0" y2="${height}" stroke="#17703c"/><text x="${x(healedAt) + 3}" y="12">healed</text>`;
+      : `<line x1="${x(healedAt)}" x2="${x(healedAt)}" y1="0" y2="${height}" stroke="#17703c"/><text x="${x(healedAt) + 3}" y="${height - 6}">healed</text>`;
   const seconds = Math.ceil((endedAt - startedAt) / 1_000);
   const ticks = Array.from({ length: Math.floor(seconds / 10) + 1 }, (_, index) => {
     return `<text x="${x(startedAt + index * 10_000).toFixed(1)}" y="12">${index * 10} s</text>`;
@@ -135,24 +136,25 @@ function faultLanes({ faults }: History): Lane[] {
 }
 
 /** A bar for each epoch that players heard of. */
-function roomLanes({ frames }: History): Lane[] {
+function roomLanes({ frames, openings, lives }: History): Lane[] {
+  const names = [...new Set(lives.map(({ nodeId }) => nodeId))].sort();
+  const ownerOf = new Map(openings.map(({ roomId, epoch, nodeId }) => [`${roomId} ${epoch}`, nodeId]));
   return [...Map.groupBy(frames, ({ roomId }) => roomId)].map(([roomId, own]) => {
     const spans = [...Map.groupBy(own, ({ epoch }) => epoch)].map(([epoch, heard]): Span => {
       const times = heard.map(({ saidAt }) => saidAt);
       const [from, to] = [Math.min(...times), Math.max(...times)];
-      return {
-        from,
-        to,
-        kind: `epoch-${epoch % 2}`,
-        title: `${roomId}, epoch ${epoch}, process ${heard[0]?.pid}`,
-      };
+      const owner = ownerOf.get(`${roomId} ${epoch}`) ?? "?";
+      const title = `${roomId}, epoch ${epoch}, ${owner}, process ${heard[0]?.pid}`;
+      return { from, to, kind: `on-${names.indexOf(owner)}`, title };
     });
     return { name: roomId, spans };
   });
 }
 
 function playerLanes({ absences }: History): Lane[] {
-  return [...Map.groupBy(absences, ({ client }) => client)].map(([client, own]) => ({
+  const byClient = [...Map.groupBy(absences, ({ client }) => client)];
+  byClient.sort(([one], [other]) => one.localeCompare(other));
+  return byClient.map(([client, own]) => ({
     name: client,
     spans: own.map(({ from, to, end, code, reason }): Span => {
       const title = `${client} away for ${to - from} ms, ${end} ${code ?? ""} ${reason ?? ""}`;

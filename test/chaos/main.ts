@@ -1,6 +1,6 @@
 // npm run chaos: everything at once, until something gives, or does not.
 //
-//   npm run chaos -- [--minutes 3] [--seed N] [--nodes 3] [--faults kill,freeze,…] [--report chaos.html] [--sabotage name|all]
+//   npm run chaos -- [--minutes 3] [--seed N] [--nodes 3] [--faults kill,freeze,…] [--report chaos.html] [--sabotage all|name,…]
 //
 // A seed is a round of three minutes or less, on a cluster of its own; --minutes 60 plays as many rounds, one seed after the
 // other. Which faults there are and how long they last is decided by the seed; which room is where, and what the machine
@@ -143,8 +143,9 @@ async function hunt(options: Options, sabotages: readonly Sabotage[]): Promise<b
 try {
   const options = readOptions();
   const { sabotage } = options;
-  const chosen = SABOTAGES.filter(({ name }) => sabotage === "all" || name === sabotage);
-  if (sabotage !== undefined && chosen.length === 0) {
+  const named = sabotage?.split(",") ?? [];
+  const chosen = SABOTAGES.filter(({ name }) => sabotage === "all" || named.includes(name));
+  if (sabotage !== "all" && chosen.length < named.length) {
     throw new Error(`--sabotage ${sabotage}: there are ${SABOTAGES.map(({ name }) => name).join(", ")}`);
   }
   const isRight = sabotage === undefined ? await play(options) : await hunt(options, chosen);

@@ -50,7 +50,7 @@ export interface PlanOptions {
   readonly only?: readonly FaultName[];
 }
 
-const GAP_MS = { min: 600, max: 4_200 };
+const GAP_MS = { min: 300, max: 3_300 };
 
 export function drawPlan({ seed, lastsMs, only = FAULT_NAMES }: PlanOptions): PlannedFault[] {
   const random = seededRandom(seed * 7_919 + 17);
