@@ -73,14 +73,17 @@ export async function chaosRun(options: RunOptions): Promise<Run> {
     listening.abort();
     await systemClock.sleep(SETTLES_MS);
     playing.abort();
-    await Promise.race([
-      games,
-      systemClock
-        .sleep(STOPS_MS)
-        .then(() => Promise.reject(new Error(`players were not done after ${STOPS_MS} ms`))),
+    const areDone = await Promise.race([
+      games.then(() => true),
+      systemClock.sleep(STOPS_MS).then(() => false),
     ]);
+    running.abort();
     await listened;
-    const aftermath = await takeStock(world, party, before, healedAt);
+    const stock = await takeStock(world, party, before, healedAt);
+    const stuck = {
+      what: `players still wait for an answer or a seat ${STOPS_MS} ms after they stopped playing`,
+    };
+    const aftermath = areDone ? stock : { ...stock, failures: [stuck, ...stock.failures] };
     disperse(party);
     const { writes, refused } = await readTriggerLog(cluster);
     const openings = openingsOf(world);
