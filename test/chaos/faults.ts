@@ -229,8 +229,8 @@ export const FAULTS: Readonly<Record<FaultName, Fault>> = {
       return { target: "postgres", bit: tookMs >= delayMs ? `${delayMs} ms later` : undefined };
     }),
 
-  "drop-reply": (context) => failCommits(context, "drop-reply"),
-  "cut-before-commit": (context) => failCommits(context, "cut-before"),
+  "drop-reply": (context) => exclusively("commits", () => failCommits(context, "drop-reply")),
+  "cut-before-commit": (context) => exclusively("commits", () => failCommits(context, "cut-before")),
 
   /** A process that gets a quarter of the time it needs, in pieces. */
   starve: async (context) => {
@@ -289,7 +289,7 @@ async function failCommits(
 
 const inUse = new Set<string>();
 
-/** Two faults of one store at a time would undo each other. */
+/** Two of these at a time would undo each other. */
 async function exclusively<Result>(what: string, work: () => Promise<Result>): Promise<Result> {
   if (inUse.has(what)) throw new Skip(`${what} has a fault already`);
   inUse.add(what);
