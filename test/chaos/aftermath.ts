@@ -36,30 +36,35 @@ export async function takeStock(
   };
   const rooms = await lookAtRooms(world, party);
   for (const node of world.serving) {
-    for (const roomId of party.ledgers) {
-      await attempt(`reading through ${node.nodeId}`, roomId, () => readThrough(world, node.nodeId, roomId));
-    }
-    await attempt(`a new arena through ${node.nodeId}`, undefined, async () => {
-      const room = await within(ASK_MS, world.cluster.client(node).create("arena", { name: "late" }));
-      await within(ASK_MS, room.leave());
-    });
+    // Side by side: where something is wrong, each may take its whole time.
+    await Promise.all([
+      ...party.ledgers.map((roomId) =>
+        attempt(`reading through ${node.nodeId}`, roomId, () => readThrough(world, node.nodeId, roomId)),
+      ),
+      attempt(`a new arena through ${node.nodeId}`, undefined, async () => {
+        const room = await within(ASK_MS, world.cluster.client(node).create("arena", { name: "late" }));
+        await within(ASK_MS, room.leave());
+      }),
+    ]);
   }
-  for (const player of party.players) {
-    const { connection } = player;
-    await attempt(`${connection.name} reads`, connection.roomId, async () => {
-      const contents = await player.read();
-      if (contents === undefined) throw new Error("no answer");
-      await agrees(connection.room.state, contents);
-    });
-  }
-  for (const walker of party.walkers) {
-    const wrong = await walker.verify();
-    if (wrong !== undefined) failures.push({ roomId: walker.connection.roomId, what: wrong });
-  }
-  for (const buyer of party.buyers) {
-    for (const what of await buyer.verify(world.cluster))
-      failures.push({ roomId: buyer.shopper.market, what });
-  }
+  await Promise.all([
+    ...party.players.map((player) => {
+      const { connection } = player;
+      return attempt(`${connection.name} reads`, connection.roomId, async () => {
+        const contents = await player.read();
+        if (contents === undefined) throw new Error("no answer");
+        await agrees(connection.room.state, contents);
+      });
+    }),
+    ...party.walkers.map(async (walker) => {
+      const wrong = await walker.verify();
+      if (wrong !== undefined) failures.push({ roomId: walker.connection.roomId, what: wrong });
+    }),
+    ...party.buyers.map(async (buyer) => {
+      for (const what of await buyer.verify(world.cluster))
+        failures.push({ roomId: buyer.shopper.market, what });
+    }),
+  ]);
   // Seats of those who were not to come back are held for a while; so long, everything else has time to settle.
   const now = {
     nodes: world.serving.length,
