@@ -4,11 +4,17 @@ export default defineConfig({
   test: {
     projects: [
       {
-        test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 },
+        test: {
+          name: "unit",
+          include: ["test/unit/**/*.test.ts"],
+          testTimeout: 30_000,
+          sequence: { groupOrder: 0 },
+        },
       },
       {
         test: {
           name: "simulation",
+          sequence: { groupOrder: 2 },
           include: ["test/simulation/**/*.test.ts"],
           // Hundreds of runs a test; on two idle cores the slowest file takes 20 s.
           testTimeout: 600_000,
@@ -17,6 +23,7 @@ export default defineConfig({
       {
         test: {
           name: "contract",
+          sequence: { groupOrder: 1 },
           include: ["test/contract/**/*.test.ts"],
           globalSetup: ["test/kit/global-setup.ts"],
           testTimeout: 30_000,
@@ -25,6 +32,8 @@ export default defineConfig({
       {
         test: {
           name: "cluster",
+          // After all others: what two cores are busy with beside it would be a fault that no test asked for.
+          sequence: { groupOrder: 3 },
           include: ["test/cluster/**/*.test.ts", "test/browser/**/*.test.ts"],
           globalSetup: ["test/kit/global-setup.ts"],
           testTimeout: 90_000,
