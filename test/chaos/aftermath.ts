@@ -60,10 +60,13 @@ export async function takeStock(
       const wrong = await walker.verify();
       if (wrong !== undefined) failures.push({ roomId: walker.connection.roomId, what: wrong });
     }),
-    ...party.buyers.map(async (buyer) => {
-      for (const what of await buyer.verify(world.cluster))
-        failures.push({ roomId: buyer.shopper.market, what });
-    }),
+    (async () => {
+      // One after the other: they ask Postgres on one connection.
+      for (const buyer of party.buyers) {
+        for (const what of await buyer.verify(world.cluster))
+          failures.push({ roomId: buyer.shopper.market, what });
+      }
+    })(),
   ]);
   // Seats of those who were not to come back are held for a while; so long, everything else has time to settle.
   const now = {
