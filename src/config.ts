@@ -145,7 +145,7 @@ export const NUMBERS = {
     fallback: 10_000,
     min: 100,
     max: 60_000,
-    why: "how long a connection waits for its room to be ready before the client is told to try again",
+    why: "how long a connection waits for its room to be ready, at its beginning or while the room moves, before the client is told to try again",
   },
   upgradesHeldMax: {
     env: "UPGRADES_HELD_MAX",
@@ -229,7 +229,42 @@ export const NUMBERS = {
     fallback: 64 * 1024,
     min: 0,
     max: 16 * 1024 * 1024,
-    why: "how many bytes a player may send to a room that is frozen; more closes the connection so that the SDK retries",
+    why: "how many bytes a player may send to a room that is frozen; more closes the connection so that the SDK retries. From one who is between two owners no more than that is read",
+  },
+  playerBytesMax: {
+    env: "PLAYER_BYTES_MAX",
+    fallback: 1024 * 1024,
+    min: 65_536,
+    max: 1024 * 1024 * 1024,
+    why: "how many bytes may wait for a player who reads slowly, beside one full state; more closes the connection so that the SDK retries",
+  },
+  playerBehindMs: {
+    env: "PLAYER_BEHIND_MS",
+    fallback: 5_000,
+    min: 100,
+    max: 60_000,
+    why: "how long a player, or a gateway, may be behind with what it is sent before it is cut off, to come back for the full state",
+  },
+  linkBehindBytes: {
+    env: "LINK_BEHIND_BYTES",
+    fallback: 4 * 1024 * 1024,
+    min: 65_536,
+    max: 1024 * 1024 * 1024,
+    why: "how many bytes may wait for a gateway before it gets no patches, and full states when it has caught up",
+  },
+  linkBytesMax: {
+    env: "LINK_BYTES_MAX",
+    fallback: 64 * 1024 * 1024,
+    min: 1024 * 1024,
+    max: 4 * 1024 * 1024 * 1024,
+    why: "how many bytes may wait for a gateway before its link is cut",
+  },
+  linkCallMs: {
+    env: "LINK_CALL_MS",
+    fallback: 2_000,
+    min: 50,
+    max: 60_000,
+    why: "how long a node may take to accept another's link",
   },
 } as const satisfies Record<string, NumberRow>;
 
@@ -285,6 +320,11 @@ export const TEXTS = {
     fallback: "ringside",
     why: "the Postgres schema that holds Ringside's tables",
   },
+  roles: {
+    env: ["RINGSIDE_ROLES"],
+    fallback: "gateway,rooms",
+    why: "what this node is for: gateway (players connect to it), rooms (rooms run on it), or both",
+  },
   logLevel: { env: ["LOG_LEVEL"], fallback: "info", why: "error, warn, info or debug" },
 } as const satisfies Record<string, TextRow>;
 
@@ -294,6 +334,15 @@ type TextName = keyof typeof TEXTS;
 export type Config = Readonly<
   Record<NumberName, number> & Record<Exclude<TextName, "nodeId">, string> & { nodeId: NodeId }
 >;
+
+const ROLES = ["gateway", "rooms"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** What a node is for. */
+export function rolesOf({ roles }: Pick<Config, "roles">): Role[] {
+  const named = roles.split(",").map((role) => role.trim());
+  return ROLES.filter((role) => named.includes(role));
+}
 
 /**
  * Reads the settings of one node from environment variables.
@@ -334,6 +383,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(texts.schemaName)) {
     wrong.push(`DATABASE_SCHEMA=${texts.schemaName} must be a plain lower-case Postgres name`);
   }
+  const unknownRoles = texts.roles.split(",").filter((role) => !ROLES.some((known) => known === role.trim()));
+  if (unknownRoles.length > 0) wrong.push(`RINGSIDE_ROLES=${texts.roles} must be gateway, rooms or both`);
   if (!["error", "warn", "info", "debug"].includes(texts.logLevel)) {
     wrong.push(`LOG_LEVEL=${texts.logLevel} must be error, warn, info or debug`);
   }

@@ -19,6 +19,7 @@ export const ERRORS = {
     http: 500,
     text: "this room does not run in a Ringside cluster, which commits need",
   },
+  NO_GATEWAY: { close: 4010, http: 503, text: "players do not connect to this node; ask another" },
   NODE_NOT_READY: { close: 4010, http: 503, text: "this node is not ready yet; try again" },
   NOT_ALLOWED: { close: 4002, http: 403, text: "not allowed" },
   NOT_FOUND: { close: 4002, http: 404, text: "there is nothing here" },

@@ -94,9 +94,20 @@ export interface Events {
   };
   "seat:taken": { roomId: RoomId; sessionId: SessionId };
   "seat:reclaimed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId; afterMs: number };
+  /** A player whose room went to another owner has their seat there, their connection never having ended. Told at their gateway. */
+  "seat:relinked": { roomId: RoomId; epoch: Epoch; sessionId: SessionId; awayMs: number };
   "seat:lapsed": { roomId: RoomId; epoch: Epoch; sessionId: SessionId };
   /** So many wrong reconnection tokens for one seat, or from one address, within a minute: from now on they are answered late. */
   "seat:guessed": { roomId: RoomId; epoch: Epoch; tries: number };
+  /** A gateway's link to an owner: `players` had their place on it when it ended. */
+  "link:opened": { toNodeId: NodeId; incarnation: Incarnation };
+  "link:lost": { toNodeId: NodeId; why: string; players: number };
+  /** An owner could not be called, or does not understand us. Told once until it changes. */
+  "link:refused": { toNodeId: NodeId; why: string };
+  /** A gateway with so many players of this owner's rooms did not read in time: its link was cut. Told by the owner. */
+  "link:fell-behind": { why: string; players: number };
+  /** A player who read too slowly was cut off, to come back for the full state. */
+  "player:cut-off": { roomId: RoomId; sessionId: SessionId; why: string };
   /** `bytes`: as they were stored. */
   "checkpoint:saved": { rooms: number; bytes: number; saveMs: number };
   /** A room is larger than half of what may be saved. Told once, and again when it has been smaller meanwhile. */

@@ -16,14 +16,14 @@ import { kindsOf } from "./colyseus/class-version.ts";
 import { DirectLine } from "./colyseus/direct-line.ts";
 import { ListingUpkeep } from "./colyseus/listing-upkeep.ts";
 import { Colyseus, type GameOptions } from "./colyseus/server.ts";
-import type { Config } from "./config.ts";
+import { rolesOf, type Config } from "./config.ts";
 import { messageOf, RingsideError, type ErrorCode } from "./errors.ts";
 import type { EventBus } from "./events.ts";
+import { GatewayPlaces } from "./gateway/gateway-places.ts";
 import { createInternalServer } from "./gateway/internal-server.ts";
 import { createPublicServer } from "./gateway/public-server.ts";
-import { Relay } from "./gateway/relay.ts";
 import { Router } from "./gateway/route.ts";
-import type { Incarnation, RoomId } from "./ids.ts";
+import type { Epoch, Incarnation, RoomId } from "./ids.ts";
 import { Heartbeat } from "./membership/heartbeat.ts";
 import { PeerHttp } from "./membership/peer-http.ts";
 import { PeerLinks } from "./membership/peer-links.ts";
@@ -53,6 +53,8 @@ import { repeat } from "./runtime/repeat.ts";
 const ROOM_REQUEST_HOLD_MS = 1_500;
 const PRUNE_EVERY_MS = 60_000;
 const CLOSE_SERVER_MS = 1_000;
+/** How long players may take to read that this node is leaving. */
+const GOODBYE_MS = 100;
 
 /** What a node needs of the world around it. */
 export interface Outside {
@@ -146,9 +148,9 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       isSelf: (other) => other === incarnation,
       onQuarantined: (roomId) => void colyseus.listing.remove(roomId),
     });
-    const isHere = (roomId: RoomId): boolean => {
+    const epochHere = (roomId: RoomId): Epoch | undefined => {
       const activation = host.activations.get(roomId);
-      return activation?.isActive === true && colyseus.has(activation.room);
+      return activation?.isActive === true && colyseus.has(activation.room) ? activation.epoch : undefined;
     };
     const activate = (roomId: RoomId): Promise<unknown> => recovery.activate(roomId);
 
@@ -180,19 +182,26 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     closing.push(() => colyseus.stop());
 
     // ---- gateway ----
-    const relay = new Relay(config.clusterKey);
     const router = new Router({
       config,
       clock,
+      events,
       self: incarnation,
       lease,
       directory,
       transport: colyseus.transport,
-      relay,
       view: () => heartbeat.view,
       ring: () => ring,
-      isHere,
+      epochHere,
       activate,
+    });
+    const places = new GatewayPlaces({
+      config,
+      clock,
+      events,
+      transport: colyseus.transport,
+      maySpeak: () => lease.isHeld,
+      admit: (roomId) => router.admit(roomId),
     });
 
     // ---- membership ----
@@ -216,9 +225,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       network,
       onView: (view, before) => {
         ring = new Ring(view);
-        relay.follow(view);
         peers.follow(view);
-        router.viewChanged();
+        router.follow(view);
         if (departed(before, view).length > 0 || before.version === 0) recovery.hurry();
       },
       onResumed: () => host.resume(),
@@ -251,8 +259,15 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       return undefined;
     };
 
+    const takesPlayers = rolesOf(config).includes("gateway");
     const closedFor = (): ErrorCode | undefined =>
-      state === "starting" ? "NODE_NOT_READY" : state === "draining" ? "DRAINING" : undefined;
+      !takesPlayers
+        ? "NO_GATEWAY"
+        : state === "starting"
+          ? "NODE_NOT_READY"
+          : state === "draining"
+            ? "DRAINING"
+            : undefined;
     const startedAt = clock.nowMs();
     const ownWord = (): NodeWord => ({
       incarnation,
@@ -261,11 +276,16 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       leaseLeftMs: lease.leftMs,
       rooms: tellOfRooms(host.activations.values(), lease.isHeld, clock.monotonicMs()),
     });
-    const publicServer = createPublicServer({ transport: colyseus.transport, router, closedFor });
+    const publicServer = createPublicServer({
+      transport: colyseus.transport,
+      router,
+      closedFor,
+      takesPlayers,
+    });
     const internalServer = createInternalServer({
       clusterKey: config.clusterKey,
       self: incarnation,
-      router: () => (state === "starting" ? undefined : router),
+      places: () => (state === "starting" ? undefined : places),
       onLinked: (by) => heartbeat.linkedBy(by),
       promise: (by, forMs) => heartbeat.promise(by, forMs),
       answers: { [WORD_PATH]: ownWord },
@@ -305,10 +325,11 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     closing.push(() => closeServer(managementServer, clock));
     const publicPort = await listen(publicServer, config.publicPort, config.bindHost);
     closing.push(() => closeServer(publicServer, clock));
-    closing.push(() => {
+    closing.push(async () => {
       router.stop();
-      relay.stop();
-      colyseus.transport.cut();
+      await clock.sleep(GOODBYE_MS); // for the close frames
+      router.cut();
+      places.stop();
     });
     events.emit("node:started", { incarnation, publicPort, internalPort, managementPort });
 
@@ -326,6 +347,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       internalPort,
       managementPort,
       config.leaseMs,
+      rolesOf(config),
     ]);
     await heartbeat.start();
     closing.push(() => heartbeat.stop());

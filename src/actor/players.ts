@@ -5,6 +5,7 @@
 import type { Client, Room } from "@colyseus/core";
 import type { Snapshot } from "../checkpoint/snapshot.ts";
 import { internals } from "../colyseus/room-internals.ts";
+import { placeOf } from "../colyseus/room-transport.ts";
 import { loginOf } from "../colyseus/seat-return.ts";
 import type { Config } from "../config.ts";
 import { ERRORS, RingsideError } from "../errors.ts";
@@ -209,15 +210,18 @@ export class Players {
 
   /** The room may act again: those with a hole in their mirror start anew, and what waited is heard, in order. */
   catchUp(activation: Activation): void {
-    for (const client of activation.missed) client.leave(ERRORS.LEASE_LOST.close, ERRORS.LEASE_LOST.text);
-    const { held } = activation;
+    const { held, missed } = activation;
     activation.held = [];
     activation.heldBytes.clear();
     const inside = internals(activation.room);
     for (const { client, bytes } of held) {
-      if (!activation.missed.has(client)) inside._onMessage(client as never, bytes);
+      if (!missed.has(client)) inside._onMessage(client as never, bytes);
     }
-    activation.missed.clear();
+    // Their gateway presents them anew, with what they have said.
+    for (const client of missed) {
+      placeOf(client).cut(held.filter((message) => message.client === client).map(({ bytes }) => bytes));
+    }
+    missed.clear();
   }
 
   async #changeToken(activation: Activation, client: Client): Promise<void> {

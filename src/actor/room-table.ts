@@ -1,8 +1,9 @@
 // Which rooms are here: the activations of this node, by their ids and by their Rooms, from their opening to their end.
 
 import type { Room } from "@colyseus/core";
-import { evict, internals, silence } from "../colyseus/room-internals.ts";
-import { ERRORS, messageOf } from "../errors.ts";
+import { evict, internals } from "../colyseus/room-internals.ts";
+import { cutPlaces, placeOf } from "../colyseus/room-transport.ts";
+import { messageOf } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { RoomId } from "../ids.ts";
 import type { Directory } from "../ownership/directory.ts";
@@ -109,20 +110,17 @@ export class RoomTable {
   /**
    * Ends an activation without a word to the room's author: the room goes on elsewhere.
    *
-   * @param why "moved" closes its players' sockets so that the SDK retries; "fenced" cuts them without a frame, because
-   * this activation may not speak any more
+   * Its players stay connected: their gateways find the room anew. What they said and it has not heard goes along.
    */
   letGo(activation: Activation, why: "moved" | "fenced"): void {
     if (activation.phase.name === "ended") return;
     activation.phase = { name: "ended", why };
     this.#activations.delete(activation.roomId);
-    const clients = [...activation.room.clients];
-    evict(activation.room);
-    for (const client of clients) {
-      silence(client);
-      if (why === "moved") client.leave(ERRORS.ROOM_MOVING.close, ERRORS.ROOM_MOVING.text);
-      else (client.ref as unknown as { terminate(): void }).terminate();
-    }
+    const { room, held } = activation;
+    activation.held = [];
+    evict(room); // which silences them
+    const unheard = Map.groupBy(held, ({ client }) => placeOf(client));
+    cutPlaces(room, new Map([...unheard].map(([place, said]) => [place, said.map(({ bytes }) => bytes)])));
     if (why === "fenced") {
       this.#parts.events.emit("room:fenced", { roomId: activation.roomId, epoch: activation.epoch });
     }

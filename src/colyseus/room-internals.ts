@@ -2,7 +2,14 @@
 // Checked against core 0.18.17 by test/contract/colyseus-internals.test.ts.
 
 import { EventEmitter } from "node:events";
-import type { AuthContext, Client, ClientPrivate, Deferred, Room } from "@colyseus/core";
+import {
+  ClientState,
+  type AuthContext,
+  type Client,
+  type ClientPrivate,
+  type Deferred,
+  type Room,
+} from "@colyseus/core";
 import type { Encoder } from "@colyseus/schema";
 import { tellAbsentFields } from "./state-absent.ts";
 
@@ -42,6 +49,7 @@ export interface RoomInternals {
   ): Promise<boolean>;
   checkReconnectionToken(token: string): string | undefined;
   resetAutoDisposeTimeout(seconds?: number): void;
+  sendFullState(client: Client): void;
 }
 
 /** The same room, seen from inside. The cast is what this file is for; the contract test proves that it holds. */
@@ -62,6 +70,12 @@ export function hasUnsentChanges(room: Room): boolean {
 export function completeFullStates(room: Room): void {
   const { encoder } = internals(room)._serializer;
   if (encoder !== undefined) tellAbsentFields(encoder);
+}
+
+/** Sends a player who has missed patches the whole state. One who has not acknowledged the join yet gets it then anyway. */
+export function resendState(room: Room, client: Client): void {
+  if (room.clients.get(client.sessionId) !== client || client.state !== ClientState.JOINED) return;
+  if (room.state !== undefined) internals(room).sendFullState(client);
 }
 
 /** Lets the room's clock go on as if no time had passed since its last tick, and `elapsedMs` in all. */
@@ -92,7 +106,7 @@ export function evict(room: Room): void {
   EventEmitter.prototype.emit.call(inside._events, "dispose");
 }
 
-/** Stops a client's socket from calling into its room any more. */
+/** Stops a client's place from calling into its room any more. */
 export function silence(client: Client): void {
   const ref = client.ref as EventEmitter & { onleave?: (...args: unknown[]) => void };
   ref.removeAllListeners("message");

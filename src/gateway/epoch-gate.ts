@@ -16,6 +16,11 @@ export class EpochGate {
     return true;
   }
 
+  /** The newest activation of a room that has been heard of. */
+  newest(roomId: RoomId): Epoch | undefined {
+    return this.#newest.get(roomId);
+  }
+
   /** Nobody here is in this room any more. */
   forget(roomId: RoomId): void {
     this.#newest.delete(roomId);

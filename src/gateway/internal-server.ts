@@ -1,5 +1,5 @@
-// The internal port: other nodes' links, the players they relay, and what they ask of us. Whoever does not show the
-// cluster's key gets nothing.
+// The internal port: other nodes' links, those of their players among them, and what they ask of us. Whoever does not show
+// the cluster's key gets nothing.
 
 import { timingSafeEqual } from "node:crypto";
 import http from "node:http";
@@ -14,13 +14,15 @@ import {
   PROMISE_PATH,
 } from "../membership/peer-http.ts";
 import type { PromiseAnswer } from "../membership/peer-network.ts";
-import { answer, type Router } from "./route.ts";
-import { parseSeatRequest } from "./seat-request.ts";
+import type { GatewayPlaces } from "./gateway-places.ts";
+import { answerCall, PLAYERS_PATH } from "./link-door.ts";
+import { answer } from "./route.ts";
 
 export interface InternalServerParts {
   readonly clusterKey: string;
   readonly self: Incarnation;
-  readonly router: () => Router | undefined;
+  /** Undefined while the node is starting. */
+  readonly places: () => GatewayPlaces | undefined;
   /** Another node has linked to this one. */
   readonly onLinked: (by: Incarnation) => void;
   /** Another node asks not to be called silent. */
@@ -48,7 +50,7 @@ export function createInternalServer(parts: InternalServerParts): http.Server {
   });
 
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
-    const router = parts.router();
+    const places = parts.places();
     if (!mayEnter(request)) {
       socket.on("error", () => socket.destroy());
       answer(socket, "NOT_ALLOWED");
@@ -56,14 +58,11 @@ export function createInternalServer(parts: InternalServerParts): http.Server {
       answerLink(socket, parts.self);
       const caller = callerOf(request, parts.self);
       if (caller !== undefined) parts.onLinked(caller);
+    } else if (request.url === PLAYERS_PATH && places !== undefined) {
+      if (answerCall(request, socket, parts.self)) places.accept(socket, head);
     } else {
-      const seat = parseSeatRequest(request.url);
-      if (router === undefined || seat === undefined) {
-        socket.on("error", () => socket.destroy());
-        answer(socket, router === undefined ? "NODE_NOT_READY" : "BAD_REQUEST");
-      } else {
-        void router.routeRelayed({ request, socket, head, seat });
-      }
+      socket.on("error", () => socket.destroy());
+      answer(socket, places === undefined ? "NODE_NOT_READY" : "BAD_REQUEST");
     }
   });
   return server;

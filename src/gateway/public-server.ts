@@ -13,9 +13,12 @@ export interface PublicServerParts {
   readonly router: Router;
   /** Why nothing is served at the moment, if so: the node is starting or leaving. */
   readonly closedFor: () => ErrorCode | undefined;
+  /** Whether this node is a gateway at all. */
+  readonly takesPlayers: boolean;
 }
 
-export function createPublicServer({ transport, router, closedFor }: PublicServerParts): http.Server {
+export function createPublicServer(parts: PublicServerParts): http.Server {
+  const { transport, router, closedFor, takesPlayers } = parts;
   const server = http.createServer({ requestTimeout: 30_000, headersTimeout: 10_000, maxHeaderSize: 16_384 });
 
   server.on("request", (request, response) => {
@@ -35,9 +38,9 @@ export function createPublicServer({ transport, router, closedFor }: PublicServe
 
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
     const seat = parseSeatRequest(request.url);
-    if (seat === undefined) {
+    if (seat === undefined || !takesPlayers) {
       socket.on("error", () => socket.destroy());
-      answer(socket, "BAD_REQUEST");
+      answer(socket, takesPlayers ? "BAD_REQUEST" : "NO_GATEWAY");
       return;
     }
     void router.route({ request, socket, head, seat });

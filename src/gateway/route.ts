@@ -1,41 +1,60 @@
-// Leads a player's upgrade to wherever the room is. While the room moves the upgrade is held, not refused: the SDK would
-// only come back later, or, on the wrong code, never. When the time is over the player gets a 503, which the SDK
-// takes as a reason to try again (GATE1).
+// Leads players to wherever their room is: when they come, and again whenever their place is gone. While the room moves an
+// upgrade is held, not refused: the SDK would only come back later, or, on the wrong code, never; and who is connected stays
+// connected. When the time is over the one gets a 503 and the other a 1006, which the SDK takes as reasons to try again (GATE1).
+//
+// How a player stays connected while their room's owner dies: line.ts is the way to an owner, owner-link.ts and
+// gateway-places.ts the two ends of the link to another node, local-line.ts the short way within this one. When a place is
+// lost, player.ts keeps what the player says, this file finds the new owner and presents the seat there, by the token that the
+// gateway has read from JOIN_ROOM; the JOIN_ROOM and the full state that follow are to the SDK a return without a drop.
 
 import { STATUS_CODES, type IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { goneMessage } from "../colyseus/player-frames.ts";
 import type { RoomTransport, SeatRequest } from "../colyseus/room-transport.ts";
 import type { Config } from "../config.ts";
 import { ERRORS, type ErrorCode } from "../errors.ts";
-import type { Incarnation, RoomId } from "../ids.ts";
-import type { Member, View } from "../membership/view.ts";
+import type { EventBus } from "../events.ts";
+import type { Epoch, Incarnation, RoomId, SessionId } from "../ids.ts";
+import { KEY_HEADER } from "../membership/peer-http.ts";
+import { memberOf, type Member, type View } from "../membership/view.ts";
 import type { Directory, Ownership } from "../ownership/directory.ts";
 import type { Lease } from "../ownership/lease.ts";
 import { locate, type Location } from "../placement/locate.ts";
 import type { Ring } from "../placement/ring.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Relay } from "./relay.ts";
+import { EpochGate } from "./epoch-gate.ts";
+import type { Line } from "./line.ts";
+import { LocalLine } from "./local-line.ts";
+import { OwnerLinks } from "./owner-links.ts";
+import { Player } from "./player.ts";
+import { PlayersDoor } from "./players-door.ts";
 
 /** How long a player may take to read that there is nothing for them here. */
 const ANSWER_READ_MS = 1_000;
-/** How long until the question where a room is gets asked again, unless the view changes before. */
+/** How long until the question where a room is gets asked again, unless the view changes before: soon, then less soon. */
+const ASK_AGAIN_FIRST_MS = 5;
 const ASK_AGAIN_MS = 50;
+/** How long until it is asked again where a room is whose owner cannot be called, unless the view changes before. */
+const NO_OWNER_MS = 100;
+/** How often it is asked whether a room is still where an answer is waited for. */
+const ASK_MEANWHILE_MS = 250;
 /** How many last known owners are remembered for when Postgres cannot be asked. */
 const REMEMBERED_MAX = 20_000;
+const ABNORMAL_CLOSURE = 1006;
 
 export interface RouterParts {
   readonly config: Config;
   readonly clock: Clock;
+  readonly events: EventBus;
   readonly self: Incarnation;
   readonly lease: Lease;
   readonly directory: Directory;
   readonly transport: RoomTransport;
-  readonly relay: Relay;
   readonly view: () => View;
   readonly ring: () => Ring;
-  /** Whether the room is on this node, ready to be played. */
-  readonly isHere: (roomId: RoomId) => boolean;
+  /** The epoch of the room if it is on this node, ready to be played. */
+  readonly epochHere: (roomId: RoomId) => Epoch | undefined;
   /** Opens the room here; it may turn out that another node was faster. */
   readonly activate: (roomId: RoomId) => Promise<unknown>;
 }
@@ -47,121 +66,237 @@ interface Arrival {
   readonly seat: SeatRequest;
 }
 
+/** What came of leading a player to their room. */
+type Led = "placed" | "no such room" | "not in time" | "gone";
+
 export class Router {
   readonly #parts: RouterParts;
   readonly #remembered = new Map<RoomId, Ownership>();
   readonly #reading = new Map<RoomId, Promise<Ownership | undefined>>();
   readonly #held = new Set<Duplex>();
+  readonly #gate = new EpochGate();
+  /** How many players of a room are here. */
+  readonly #playersOf = new Map<RoomId, number>();
+  readonly #door: PlayersDoor;
+  readonly #links: OwnerLinks;
+  readonly #localLine: Line;
   #isStopped = false;
   #viewChanged = Promise.withResolvers<void>();
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
+    const { clock, lease, transport } = parts;
+    this.#door = new PlayersDoor(clock, () => lease.isHeld);
+    this.#links = new OwnerLinks({ ...parts, gate: this.#gate });
+    const epochHere = (roomId: RoomId): Epoch | undefined =>
+      lease.isHeld ? parts.epochHere(roomId) : undefined;
+    this.#localLine = new LocalLine({ transport, gate: this.#gate, epochHere });
   }
 
-  /** Those who wait look again at once. */
-  viewChanged(): void {
+  /** Players whose sockets end here. */
+  get players(): number {
+    return this.#door.players.size;
+  }
+
+  /** Links to those who left the view are cut, and all who wait look again at once. */
+  follow(view: View): void {
+    this.#links.follow(view);
     this.#viewChanged.resolve();
     this.#viewChanged = Promise.withResolvers<void>();
   }
 
-  /** Sends those who wait to another node. */
+  /** Sends those who wait, and those who play, to another node. */
   stop(): void {
     this.#isStopped = true;
     for (const socket of this.#held) answer(socket, "DRAINING");
-    this.viewChanged();
+    this.#door.stop();
+    this.#links.stop();
+    this.#viewChanged.resolve();
   }
 
-  /** A player's own connection: wherever the room is, the player gets there. Never throws. */
+  /** Cuts whoever is still connected. */
+  cut(): void {
+    this.#door.cut();
+  }
+
+  /** A player comes: wherever the room is, the player gets there. Never throws. */
   async route(arrival: Arrival): Promise<void> {
     const { clock, config } = this.#parts;
-    if (this.#isStopped) return answer(arrival.socket, "DRAINING");
-    if (this.#held.size >= config.upgradesHeldMax) return answer(arrival.socket, "TOO_MANY");
-    this.#held.add(arrival.socket);
-    const dropped = (): void => void arrival.socket.destroy();
-    arrival.socket.on("error", dropped);
+    const { socket } = arrival;
+    if (this.#isStopped) return answer(socket, "DRAINING");
+    if (this.#held.size >= config.upgradesHeldMax) return answer(socket, "TOO_MANY");
+    this.#held.add(socket);
+    const dropped = (): void => void socket.destroy();
+    socket.on("error", dropped);
+    const player = this.#playerOf(arrival);
     try {
-      const endsMs = clock.monotonicMs() + config.upgradeHoldMs;
-      while (!arrival.socket.destroyed && !this.#isStopped) {
-        if (await this.#step(arrival, endsMs)) return;
-        if (clock.monotonicMs() >= endsMs) return answer(arrival.socket, "ROOM_MOVING");
-        await this.#waitForChange(Math.min(ASK_AGAIN_MS, endsMs - clock.monotonicMs()));
+      const led = await this.#lead(player, clock.monotonicMs() + config.upgradeHoldMs);
+      if (led === "not in time") answer(socket, "ROOM_MOVING");
+      else if (led === "no such room") {
+        this.#door.decline(arrival, (webSocket) => webSocket.send(goneMessage(ERRORS.ROOM_GONE.text)));
       }
     } finally {
-      arrival.socket.off("error", dropped);
-      this.#held.delete(arrival.socket);
+      socket.off("error", dropped);
+      this.#held.delete(socket);
     }
   }
 
   /**
-   * A connection that another gateway relays: the room is here, or is opened here, or the gateway must look again. It is
-   * not sent on a second time.
+   * Makes sure that a room is here, for a player who comes from another node's gateway: they are not sent on a second time.
+   *
+   * @returns undefined when it is not to be had here now
    */
-  async routeRelayed(arrival: Arrival): Promise<void> {
-    const roomId = arrival.seat.roomId as RoomId;
-    arrival.socket.on("error", () => arrival.socket.destroy());
-    let where = await this.locate(roomId).catch((): Location => ({ at: "nowhere-yet" }));
-    if (where.at === "claim") {
-      await this.#parts.activate(roomId).catch(() => {}); // the next line tells what came of it
-      where = { at: this.#parts.isHere(roomId) ? "here" : "nowhere-yet" };
+  async admit(roomId: RoomId): Promise<Epoch | undefined> {
+    const { activate, epochHere, lease, ring, self } = this.#parts;
+    if (this.#isStopped) return undefined;
+    // Where the ring gives the room to this node the claim is the question: it takes nothing that is another's. After a
+    // failover that is each room, and each would otherwise be asked for twice.
+    const isOurs = ring().memberFor(roomId)?.incarnation === self;
+    if (epochHere(roomId) === undefined && (isOurs || (await this.locate(roomId)).at === "claim")) {
+      await activate(roomId).catch(() => {}); // the next line tells
     }
-    if (where.at !== "here" || !this.#parts.lease.isHeld) return answer(arrival.socket, "ROOM_MOVING");
-    this.#accept(arrival);
+    return lease.isHeld ? epochHere(roomId) : undefined;
   }
 
   /** Where the room is, by Postgres, or as it was last known when Postgres cannot be asked. */
   async locate(roomId: RoomId): Promise<Location> {
-    const { self, view, ring, isHere } = this.#parts;
-    if (isHere(roomId)) return { at: "here" };
+    const { self, view, ring, epochHere } = this.#parts;
+    if (epochHere(roomId) !== undefined) return { at: "here" };
     const ownership = await this.#readOwnership(roomId);
     return locate({
       self,
       view: view(),
-      isHere: isHere(roomId),
+      isHere: epochHere(roomId) !== undefined,
       ownership,
       successor: ring().memberFor(roomId),
     });
   }
 
-  /** @returns whether the connection has found its end */
-  async #step(arrival: Arrival, endsMs: number): Promise<boolean> {
-    const { transport, activate, lease } = this.#parts;
-    const roomId = arrival.seat.roomId as RoomId;
-    const where = await this.locate(roomId).catch((): Location => ({ at: "nowhere-yet" }));
-    switch (where.at) {
-      case "here":
-        if (!lease.isHeld) return false; // frozen; it will be here or elsewhere in a moment
-        this.#accept(arrival);
-        return true;
-      case "claim":
-        await activate(roomId).catch(() => {}); // looked at again
-        return false;
-      case "peer":
-        return this.#relay(arrival, where.member, endsMs);
-      case "gone":
-        transport.decline(arrival.request, arrival.socket, arrival.head);
-        return true;
-      case "nowhere-yet":
-        return false;
-    }
+  #playerOf(arrival: Arrival): Player {
+    const { clock, config, events } = this.#parts;
+    const { request, socket, seat } = arrival;
+    const headers = { ...request.headers } as Record<string, string | undefined>;
+    delete headers[KEY_HEADER];
+    const player: Player = new Player({
+      config,
+      clock,
+      seat,
+      origin: { headers, remoteAddress: request.socket.remoteAddress ?? "" },
+      socket,
+      upgrade: () => {
+        const webSocket = this.#door.complete(arrival);
+        if (webSocket !== undefined) this.#enter(player);
+        return webSocket;
+      },
+      // In a turn of its own: whoever takes the place away is not done with it yet.
+      onPlaceLost: (lost) => setImmediate(() => void this.#relink(lost)),
+      onGone: (gone) => this.#leave(gone),
+      onJoined: ({ roomId, sessionId }, epoch, awayMs) => {
+        if (awayMs === undefined) return;
+        events.emit("seat:relinked", {
+          roomId,
+          epoch,
+          sessionId: sessionId as SessionId,
+          awayMs: Math.round(awayMs),
+        });
+      },
+      onCutOff: ({ roomId, sessionId }, why) =>
+        events.emit("player:cut-off", { roomId, sessionId: sessionId as SessionId, why }),
+    });
+    return player;
   }
 
-  /** Offers the connection to a peer, until the room turns out to be elsewhere: a frozen peer accepts and never answers. */
-  async #relay({ request, socket, head, seat }: Arrival, member: Member, endsMs: number): Promise<boolean> {
-    const { clock, relay } = this.#parts;
+  #enter(player: Player): void {
+    this.#door.enter(player);
+    this.#playersOf.set(player.roomId, (this.#playersOf.get(player.roomId) ?? 0) + 1);
+  }
+
+  #leave(player: Player): void {
+    if (!this.#door.leave(player)) return;
+    const left = (this.#playersOf.get(player.roomId) ?? 1) - 1;
+    if (left > 0) {
+      this.#playersOf.set(player.roomId, left);
+      return;
+    }
+    this.#playersOf.delete(player.roomId);
+    this.#gate.forget(player.roomId);
+  }
+
+  /** A player has lost their place and is still connected. */
+  async #relink(player: Player): Promise<void> {
+    const { clock, config } = this.#parts;
+    // From when it was lost, however often a new one is lost again before the player is told that they are back.
+    const endsMs = (player.lostAtMs ?? clock.monotonicMs()) + config.upgradeHoldMs;
+    const led = await this.#lead(player, endsMs);
+    if (this.#isStopped) player.close(ERRORS.DRAINING.close, ERRORS.DRAINING.text);
+    else if (led === "not in time") player.close(ABNORMAL_CLOSURE, "");
+    else if (led === "no such room") player.close(ERRORS.ROOM_GONE.close, ERRORS.ROOM_GONE.text);
+  }
+
+  async #lead(player: Player, endsMs: number): Promise<Led> {
+    const { activate, clock } = this.#parts;
+    let waitMs = ASK_AGAIN_FIRST_MS;
+    let mayGuess = true;
+    while (!player.isGone && !this.#isStopped) {
+      if (player.isPlaced) return "placed"; // by an offer that was given up too late
+      if (clock.monotonicMs() >= endsMs) return "not in time";
+      const guess = mayGuess ? this.#successorOf(player.roomId) : undefined;
+      if (guess !== undefined) mayGuess = false;
+      const where =
+        guess ?? (await this.locate(player.roomId).catch((): Location => ({ at: "nowhere-yet" })));
+      switch (where.at) {
+        case "here":
+          if (await this.#localLine.open(player, AbortSignal.abort())) return "placed";
+          break; // frozen; it will be here or elsewhere in a moment
+        case "claim":
+          await activate(player.roomId).catch(() => {}); // looked at again
+          if (await this.#localLine.open(player, AbortSignal.abort())) return "placed";
+          break;
+        case "peer":
+          if (await this.#offer(player, where.member, endsMs)) return "placed";
+          // An owner whose process is gone is out of the view in a moment; until then there is nothing to ask.
+          if (!this.#links.has(where.member)) waitMs = NO_OWNER_MS;
+          break;
+        case "gone":
+          return "no such room";
+        case "nowhere-yet":
+          break;
+      }
+      await this.#waitForChange(Math.min(waitMs, endsMs - clock.monotonicMs()));
+      waitMs = Math.min(waitMs * 2, ASK_AGAIN_MS);
+    }
+    return "gone";
+  }
+
+  /**
+   * Who should have a room whose last known owner does not count any more, without a question to Postgres: after a failover
+   * there would be one for each room of the dead node, just when its rooms are read. Whoever is asked knows better.
+   */
+  #successorOf(roomId: RoomId): Location | undefined {
+    const { ring, self, view } = this.#parts;
+    const known = this.#remembered.get(roomId);
+    if (known === undefined || known.owner === null || known.isQuarantined) return undefined;
+    if (known.owner === self || memberOf(view(), known.owner) !== undefined) return undefined;
+    const member = ring().memberFor(roomId);
+    return member === undefined || member.incarnation === self ? undefined : { at: "peer", member };
+  }
+
+  /** Offers a player to a peer, until the room turns out to be elsewhere: a frozen peer hears and never answers. */
+  async #offer(player: Player, member: Member, endsMs: number): Promise<boolean> {
+    const { clock } = this.#parts;
     const elsewhere = new AbortController();
-    const joining = relay.join(member, request, socket, head, elsewhere.signal);
-    const done = joining.then(() => true);
-    while (!(await Promise.race([done, this.#waitForChange(5 * ASK_AGAIN_MS).then(() => false)]))) {
-      const now = await this.locate(seat.roomId as RoomId).catch((): Location => ({ at: "nowhere-yet" }));
+    const offering = this.#links
+      .to(member)
+      .then((link) => link !== undefined && !player.isGone && link.open(player, elsewhere.signal));
+    const done = offering.then(() => true);
+    while (!(await Promise.race([done, this.#waitForChange(ASK_MEANWHILE_MS).then(() => false)]))) {
+      const now = await this.locate(player.roomId).catch((): Location => ({ at: "nowhere-yet" }));
       const isThere = now.at === "peer" && now.member.incarnation === member.incarnation;
-      if (!isThere || clock.monotonicMs() >= endsMs) elsewhere.abort();
+      if (isThere && clock.monotonicMs() < endsMs && !player.isGone && !this.#isStopped) continue;
+      elsewhere.abort();
+      return player.isPlaced;
     }
-    return (await joining) !== "refused";
-  }
-
-  #accept({ request, socket, head, seat }: Arrival): void {
-    this.#parts.transport.accept(request, socket, head, seat);
+    return offering;
   }
 
   /**

@@ -4,7 +4,7 @@
 // Facts go to standing.ts, which decides; what it decides is done here. A new view goes to `onView`, a lease that is gone for
 // good to `onFenced`.
 
-import type { Config } from "../config.ts";
+import type { Config, Role } from "../config.ts";
 import { messageOf } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { Incarnation, NodeId } from "../ids.ts";
@@ -26,6 +26,7 @@ interface NodeRow {
   public_port: number;
   internal_port: number;
   management_port: number;
+  roles: readonly Role[];
   state: "up" | "draining";
   lease_left_ms: number;
   silent_ms: number;
@@ -301,5 +302,6 @@ function toMember(row: NodeRow): Member {
     internalPort: row.internal_port,
     managementPort: row.management_port,
     state: row.state,
+    roles: row.roles,
   };
 }

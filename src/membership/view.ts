@@ -1,6 +1,7 @@
 // The view: the nodes that count, as Postgres had them at one version. Immutable. Every node with the same view
 // computes the same ring.
 
+import type { Role } from "../config.ts";
 import type { Incarnation, NodeId } from "../ids.ts";
 
 export interface Member {
@@ -14,6 +15,8 @@ export interface Member {
   readonly managementPort: number;
   /** A member that is draining still owns rooms, but gets no more of them. */
   readonly state: "up" | "draining";
+  /** What it is for: players' connections, rooms, or, where nothing is said, both. */
+  readonly roles?: readonly Role[];
 }
 
 export interface View {

@@ -3,7 +3,7 @@
 // a short deadline, and a node that does not answer leaves its rooms as Postgres has them. While Postgres is away the
 // nodes' own words are all there is: an operator needs to see most when something is wrong.
 
-import type { Config } from "../config.ts";
+import type { Config, Role } from "../config.ts";
 import type { Incarnation, NodeId } from "../ids.ts";
 import type { Member, View } from "../membership/view.ts";
 import type { Database } from "../postgres/query.ts";
@@ -22,6 +22,7 @@ export interface NodeReport {
   readonly internalPort: number;
   readonly managementPort: number;
   readonly state: "up" | "draining" | "silent" | "down";
+  readonly roles: readonly Role[];
   readonly leaseLeftMs: number;
   readonly rooms: number;
   readonly players: number;
@@ -164,6 +165,7 @@ function ownNode(member: Member, word: NodeWord | undefined, rooms: readonly Roo
     internalPort,
     managementPort,
     state: word === undefined ? "silent" : state,
+    roles: member.roles ?? [],
     leaseLeftMs: Math.round(word?.leaseLeftMs ?? 0),
     rooms: own.length,
     players: own.reduce((sum, room) => sum + room.players, 0),
@@ -184,6 +186,7 @@ interface NodeRow {
   public_port: number;
   internal_port: number;
   management_port: number;
+  roles: readonly Role[];
   state: "up" | "draining" | "down";
   lease_left_ms: number;
   started_at: number;
@@ -230,6 +233,7 @@ function toNode(row: NodeRow, rooms: readonly RoomReport[]): NodeReport {
     internalPort: row.internal_port,
     managementPort: row.management_port,
     state: row.state !== "down" && row.lease_left_ms < 0 ? "silent" : row.state,
+    roles: row.roles,
     leaseLeftMs: row.state === "down" ? 0 : Math.max(0, Math.round(row.lease_left_ms)),
     rooms: own.length,
     players: own.reduce((sum, room) => sum + room.players, 0),

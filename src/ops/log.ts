@@ -26,6 +26,11 @@ const LEVELS: Partial<Record<EventName, "error" | "warn" | "debug">> = {
   "redis:lost": "error",
   "seat:guessed": "warn",
   "seat:taken": "debug",
+  "seat:relinked": "debug",
+  "link:lost": "warn",
+  "link:refused": "warn",
+  "link:fell-behind": "warn",
+  "player:cut-off": "warn",
 };
 
 export function openLog(level: string, nodeId: NodeId): Logger {

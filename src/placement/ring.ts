@@ -12,11 +12,9 @@ export class Ring {
   readonly #members: ReadonlyMap<string, Member>;
   readonly #ring: HashRing;
 
-  /** Members that are draining are not on the ring. Of two incarnations of one name the newer is. */
+  /** Members that are draining, or take no rooms, are not on the ring. Of two incarnations of one name the newer is. */
   constructor(view: View) {
-    this.#members = new Map(
-      view.members.filter((member) => member.state === "up").map((member) => [member.nodeId, member]),
-    );
+    this.#members = new Map(view.members.filter(takesRooms).map((member) => [member.nodeId, member]));
     this.#ring = new HashRing([...this.#members.keys()], "md5", { "vnode count": VIRTUAL_NODES });
   }
 
@@ -25,4 +23,8 @@ export class Ring {
     if (this.#members.size === 0) return undefined; // the library would answer undefined too, untyped
     return this.#members.get(this.#ring.get(roomId));
   }
+}
+
+function takesRooms({ roles, state }: Member): boolean {
+  return state === "up" && roles?.includes("rooms") !== false;
 }

@@ -153,6 +153,7 @@ networkTest.for(Object.keys(CUTS).map((how, round) => [how, round] as const))(
     await expectOneOwner(cluster, remote.player, 2);
 
     await allCount();
+    remote.player.expectUndisturbed(); // whose socket is at a gateway, which finds the new owner
     bystander.player.expectUndisturbed();
     expectOneVoice(bystander);
     expect(await expectOneOwner(cluster, bystander.player, 1)).toBe(bystanders);

@@ -8,21 +8,31 @@ import { until } from "../kit/until.ts";
 
 const GAME = { game: "kit/probe-game.ts", env: { CHECKPOINT_MS: "50" } };
 
-/** A room that stands still, with three generations: after 1, 2 and 3 points. */
-async function threeGenerations(cluster: TestCluster): Promise<Player> {
+/**
+ * A room that stands still, saved after 1, 2 and 3 points. One point may be saved twice: before its patch was sent, and after.
+ *
+ * @returns `two`: the number of the last checkpoint with two points
+ */
+async function threeGenerations(cluster: TestCluster): Promise<{ player: Player; two: number }> {
   const player = await cluster.place({
     owner: cluster.node("node-a"),
     gateway: cluster.node("node-b"),
     room: "quiet",
   });
-  await player.inSync();
-  await cluster.untilSaved(player.roomId);
+  const untilSaved = async (): Promise<number> => {
+    await player.inSync();
+    await until("nothing is unsaved", async () => (await cluster.room(player.roomId)).rpoMs === 0);
+    return cluster.newestSeq(player.roomId);
+  };
+  let two = await untilSaved();
   for (let points = 1; points <= 3; points++) {
-    const seq = await cluster.newestSeq(player.roomId);
+    const seq = await untilSaved();
+    if (points === 3) two = seq;
     await player.ask("add", 1);
     await until(`checkpoint ${points}`, async () => (await cluster.newestSeq(player.roomId)) > seq);
   }
-  return player;
+  await untilSaved();
+  return { player, two };
 }
 
 const flip = `UPDATE checkpoint SET snapshot = set_byte(snapshot, octet_length(snapshot) / 2,
@@ -37,14 +47,14 @@ test.each([
   ["it is empty", "UPDATE checkpoint SET snapshot = '' WHERE room_id = $1"],
 ])("[REC4] [CKP2] the newest checkpoint is not read when %s: the one before it is", async (_what, damage) => {
   await using cluster = await startCluster({ ...GAME, nodes: 2 });
-  const player = await threeGenerations(cluster);
+  const { player, two } = await threeGenerations(cluster);
   const newest = await cluster.newestSeq(player.roomId);
-  await cluster.sql(`${damage} AND seq = $2`, [player.roomId, newest]);
+  await cluster.sql(`${damage} AND seq > $2`, [player.roomId, two]);
   const unreadable = cluster.events.next("room:unreadable", ({ roomId }) => roomId === player.roomId);
   const back = comeback(cluster, player);
   await cluster.node("node-a").kill();
   await unreadable;
-  expect(await back).toMatchObject({ epoch: 2, checkpointSeq: newest - 1, seats: 1, back: 1 });
+  expect(await back).toMatchObject({ epoch: 2, checkpointSeq: two, seats: 1, back: 1 });
   const after = await player.inSync();
   expect(after.players[player.sessionId]?.score).toBe(2);
   await expectOneOwner(cluster, player, 2);
@@ -55,7 +65,7 @@ test.each([
 
 test("[REC4] a room whose checkpoints are all damaged is locked away after three attempts; others recover", async () => {
   await using cluster = await startCluster({ ...GAME, nodes: 2 });
-  const broken = await threeGenerations(cluster);
+  const { player: broken } = await threeGenerations(cluster);
   const [owner, other] = [cluster.node("node-a"), cluster.node("node-b")];
   const healthy = await cluster.place({ owner, gateway: other, options: { name: "eve" } });
   await healthy.ask("add", 4);
@@ -95,7 +105,7 @@ test("[REC4] a room whose checkpoints are all damaged is locked away after three
   );
   await healthy.untilTicking();
   await expectOneOwner(cluster, healthy, 2);
-  expect(healthy.drops).toBe(1);
+  expect(healthy.drops).toBe(0);
   // The node that tried is as good as before.
   const fresh = await Player.create(cluster.client(other), "quiet", { name: "fresh" });
   expect(await fresh.ask("add", 1)).toBe(1);

@@ -35,6 +35,8 @@ test("[MOVE1] [CKP1] a drained owner's rooms move with their very last change, a
   expect((await quiet.facts()).secrets).toEqual({ [quiet.sessionId]: 99 });
   await expectOneOwner(cluster, player, 2);
   await expectOneOwner(cluster, quiet, 2);
+  for (const each of [player, quiet]) each.expectUndisturbed();
+  expect(local.drops, "whose connection ended at the node that left").toBe(1);
   bystander.expectUndisturbed();
   expect(await expectOneOwner(cluster, bystander, 1)).toBe(other);
   expect(cluster.events.of("node:lost"), "nobody had to find out").toEqual([]);

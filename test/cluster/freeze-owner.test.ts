@@ -79,6 +79,7 @@ test("[OWN2] [OWN4] [GATE2] a frozen owner's rooms go on elsewhere; thawed, it s
     expect(after.players[player.sessionId]).toMatchObject({ score: 50 + round });
     expect(after.calls[player.sessionId]).toMatchObject({ joins: 1, leaves: 0 });
     await player.untilTicking();
+    player.expectUndisturbed();
 
     const [newest] = await cluster.sql<{ id: number }>(
       "SELECT coalesce(max(id), 0)::integer AS id FROM write_log",

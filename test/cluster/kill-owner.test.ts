@@ -18,7 +18,7 @@ async function earn(cluster: TestCluster, player: Player, points: number): Promi
   return seen;
 }
 
-test("[REC1] [REC2] [REC3] [SEAT2] a killed owner's room goes on elsewhere from its newest checkpoint", async () => {
+test("[REC1] [REC2] [REC3] [SEAT2] [GATE4] a killed owner's room goes on elsewhere from its newest checkpoint", async () => {
   const leaseMs = 8_000;
   await using cluster = await startCluster({ ...GAME, env: { ...GAME.env, LEASE_MS: String(leaseMs) } });
   const [owner, gateway, bystanderNode] = [
@@ -59,6 +59,10 @@ test("[REC1] [REC2] [REC3] [SEAT2] a killed owner's room goes on elsewhere from 
   }
   await player.untilTicking();
   await expectOneOwner(cluster, player, 2);
+  // To their SDKs this was a return, without anything to return from.
+  for (const each of [player, friend]) {
+    expect({ drops: each.drops, returns: each.returns }).toEqual({ drops: 0, returns: 1 });
+  }
 
   bystander.expectUndisturbed();
   expect(await expectOneOwner(cluster, bystander, 1)).toBe(bystanderNode);

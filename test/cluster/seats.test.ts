@@ -115,7 +115,8 @@ test("[SEAT4] a player who never returns is given up through onLeave, and the li
     gateway,
     options: { name: "stays", maxClients: 3, holdSeconds: 1 },
   });
-  const gone = await cluster.joinTo(stays, gateway, { name: "gone" });
+  // Their connection ends with the owner; whose ends elsewhere would not notice.
+  const gone = await cluster.joinTo(stays, owner, { name: "gone" });
   const later = await cluster.joinTo(stays, gateway, { name: "later" });
   await until("the listing counts three", async () => (await cluster.listing(stays.roomId))?.clients === 3);
   expect((await cluster.listing(stays.roomId))?.locked).toBe(true);

@@ -85,7 +85,7 @@ test("[ROOM1] [SEAT4] hooks that throw while a restored room lets go of seats ha
     room: "throwing",
     options: { holdSeconds: 1 },
   });
-  const goes = await cluster.joinTo(player, other, { name: "goes" });
+  const goes = await cluster.joinTo(player, owner, { name: "goes" }); // whose connection ends with the owner
   await player.inSync();
   await cluster.untilSaved(player.roomId);
   goes.room.reconnection.enabled = false;

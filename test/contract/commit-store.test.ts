@@ -76,7 +76,18 @@ function storeOn(commits: pg.Pool): CommitStore {
 async function enter(): Promise<Incarnation> {
   const incarnation = randomUUID() as Incarnation;
   const nodeId = `n${randomBytes(3).toString("hex")}`;
-  await database.run("register-node", [incarnation, nodeId, "p", "127.0.0.1", 1, 1, 2, 3, 60_000]);
+  await database.run("register-node", [
+    incarnation,
+    nodeId,
+    "p",
+    "127.0.0.1",
+    1,
+    1,
+    2,
+    3,
+    60_000,
+    ["gateway", "rooms"],
+  ]);
   return incarnation;
 }
 

@@ -40,7 +40,18 @@ async function enter(
   leaseMs = LEASE_MS,
 ): Promise<Incarnation> {
   const incarnation = randomUUID() as Incarnation;
-  await database.run("register-node", [incarnation, nodeId, "p", "127.0.0.1", 1, 1, 2, 3, leaseMs]);
+  await database.run("register-node", [
+    incarnation,
+    nodeId,
+    "p",
+    "127.0.0.1",
+    1,
+    1,
+    2,
+    3,
+    leaseMs,
+    ["gateway", "rooms"],
+  ]);
   return incarnation;
 }
 

@@ -23,7 +23,7 @@ async function setUp(answer: PromiseAnswer = { kind: "promised" }) {
   const server = createInternalServer({
     clusterKey: KEY,
     self: PEER,
-    router: () => undefined,
+    places: () => undefined,
     onLinked: (by) => void linked.push(by),
     promise: (by, forMs) => {
       asked.push([by, forMs]);

@@ -46,7 +46,18 @@ beforeEach(() => void (roomId = `room-${(count += 1)}` as RoomId));
 async function enter(): Promise<Incarnation> {
   const incarnation = randomUUID() as Incarnation;
   const nodeId = `n${randomBytes(3).toString("hex")}`;
-  await database.run("register-node", [incarnation, nodeId, "p", "127.0.0.1", 1, 1, 2, 3, 60_000]);
+  await database.run("register-node", [
+    incarnation,
+    nodeId,
+    "p",
+    "127.0.0.1",
+    1,
+    1,
+    2,
+    3,
+    60_000,
+    ["gateway", "rooms"],
+  ]);
   return incarnation;
 }
 

@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly game?: string;
   /** Settings for every node. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Nodes that are for one thing only, by name; the others are for both. */
+  readonly roles?: Readonly<Record<string, "gateway" | "rooms">>;
   /** The stores; the ones of the test run if not given. */
   readonly stores?: StoreUrls;
   /** Where the nodes live; plainly on this machine if not given. See kit/network.ts. */
@@ -129,6 +131,7 @@ export class TestCluster implements AsyncDisposable {
   readonly #nodes = new Map<string, TestNode>();
   readonly #everyProcess: TestNode[] = [];
   readonly #env: Readonly<Record<string, string>>;
+  readonly #roles: NonNullable<ClusterOptions["roles"]>;
   readonly #game: string | undefined;
   #front: Front | undefined;
   /** Load balancers that prefer one node, by its name. */
@@ -150,6 +153,7 @@ export class TestCluster implements AsyncDisposable {
     this.#database = name;
     this.databaseUrl = url.href;
     this.#game = options.game && fileURLToPath(new URL(options.game, TESTS));
+    this.#roles = options.roles ?? {};
     this.#env = {
       PATH: process.env["PATH"] ?? "",
       DATABASE_URL: this.databaseUrl,
@@ -262,7 +266,7 @@ export class TestCluster implements AsyncDisposable {
     const command = [...(quarters?.command ?? []), process.execPath, MAIN];
     if (module !== undefined) command.push(module);
     const child = spawn(command[0] ?? "", command.slice(1), {
-      env: { ...this.#env, ...quarters?.env, NODE_ID: nodeId },
+      env: { ...this.#env, ...quarters?.env, RINGSIDE_ROLES: this.#roles[nodeId] ?? "", NODE_ID: nodeId },
       stdio: ["ignore", "pipe", "pipe", "ipc"], // a node leaves when whoever started it is gone
     });
     const node = new TestNode(nodeId, child, quarters);

@@ -8,7 +8,7 @@ WITH renewal AS (
    WHERE incarnation = $1::uuid AND state <> 'down'
   RETURNING incarnation
 )
-SELECT n.incarnation, n.node_id, n.process_id, n.host, n.public_port, n.internal_port, n.management_port, n.state,
+SELECT n.incarnation, n.node_id, n.process_id, n.host, n.public_port, n.internal_port, n.management_port, n.state, n.roles,
        (extract(epoch FROM n.lease_until - clock_timestamp()) * 1000)::double precision AS lease_left_ms,
        (extract(epoch FROM clock_timestamp() - n.renewed_at) * 1000)::double precision AS silent_ms,
        (extract(epoch FROM clock_timestamp()) * 1000)::double precision AS clock_ms,

@@ -1,0 +1,364 @@
+// One player's WebSocket at their gateway. It outlives the places that the player has at rooms' owners: while there is none,
+// what the player says waits here, in order, and past a bound the socket is not read any more, so that it waits at theirs.
+//
+// A player who reads slowly costs nobody else anything: patches are left out and made up for with one full state, what waits
+// for them has a bound, and who does not catch up in time is cut off, to come back by the SDK's own retry.
+
+import type { Duplex } from "node:stream";
+import type { WebSocket } from "ws";
+import {
+  failedRequest,
+  isFullState,
+  isJoin,
+  isLeave,
+  isPatch,
+  readJoin,
+  requestId,
+} from "../colyseus/player-frames.ts";
+import type { Origin, SeatRequest } from "../colyseus/room-transport.ts";
+import type { Config } from "../config.ts";
+import { ERRORS } from "../errors.ts";
+import type { Epoch, RoomId } from "../ids.ts";
+import type { Clock } from "../runtime/clock.ts";
+
+/** Bytes that may wait for a player before patches are left out, beyond a full state on its way. */
+const BEHIND_BYTES = 64 * 1024;
+/** A player who falls behind again and again costs one full state in this time. */
+const RESYNC_EVERY_MS = 1_000;
+/** What a message that waits costs at least, however little it says. */
+const HELD_MESSAGE_BYTES_MIN = 64;
+/** Requests of one player that may be unanswered and still be told of when their room is gone. */
+const REQUESTS_MAX = 256;
+const ABNORMAL_CLOSURE = 1006;
+const WHY_FAILED = "the room moved while this was asked; whether it was done is not known";
+
+/** Why a socket is not read: its player has no place and has said enough, or the link has. */
+type Pause = "no place" | "link";
+
+/** A place at an owner, as the gateway holds it. */
+export interface HeldPlace {
+  send(bytes: Uint8Array): void;
+  /** The player is gone. */
+  leave(code: number): void;
+  /** Patches were left out: the full state, please. */
+  resync(): void;
+}
+
+export interface PlayerParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly seat: SeatRequest;
+  readonly origin: Origin;
+  readonly socket: Duplex;
+  /** Completes the upgrade; undefined when what was asked for cannot be one, and has been answered. */
+  readonly upgrade: () => WebSocket | undefined;
+  /** The place is gone and the player is still there: finds the next one. */
+  readonly onPlaceLost: (player: Player) => void;
+  readonly onGone: (player: Player) => void;
+  readonly onJoined: (player: Player, epoch: Epoch, awayMs: number | undefined) => void;
+  readonly onCutOff: (player: Player, why: string) => void;
+}
+
+export class Player {
+  readonly #parts: PlayerParts;
+  readonly roomId: RoomId;
+  #webSocket: WebSocket | undefined;
+  #place: HeldPlace | undefined;
+  #epoch: Epoch | undefined;
+  /** Whether the owner of the place has said that the seat is the player's. */
+  #isJoined = false;
+  /** Whether the SDK has been told so by anybody. */
+  #hasJoined = false;
+  #token: string | undefined;
+  #hearsInputs = false;
+  #lostAtMs: number | undefined;
+
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  /** Why the socket is not read now. */
+  readonly #pausedBy = new Set<Pause>();
+  /** The player has said that they leave, and was not told yet that they have. */
+  #leave: Uint8Array | undefined;
+  readonly #requests = new Set<number>();
+
+  /** Patches are being left out. */
+  #isBehind = false;
+  #allowedBytes = BEHIND_BYTES;
+  #resyncedAtMs = Number.NEGATIVE_INFINITY;
+  #cancelDeadline = (): void => {};
+  pingsUnanswered = 0;
+
+  constructor(parts: PlayerParts) {
+    this.#parts = parts;
+    this.roomId = parts.seat.roomId as RoomId;
+    this.#token = parts.seat.reconnectionToken;
+    parts.socket.on("drain", () => this.#drained());
+  }
+
+  get sessionId(): string {
+    return this.#parts.seat.sessionId;
+  }
+
+  get origin(): Origin {
+    return this.#parts.origin;
+  }
+
+  /** Who asks for their seat: with what they came, or, once they were in the room, as a player who returns. */
+  get seat(): SeatRequest {
+    const { seat } = this.#parts;
+    if (!this.#hasJoined || this.#token === undefined) return seat;
+    return { ...seat, reconnectionToken: this.#token, skipHandshake: true };
+  }
+
+  get isGone(): boolean {
+    const webSocket = this.#webSocket;
+    return webSocket === undefined ? this.#parts.socket.destroyed : webSocket.readyState !== webSocket.OPEN;
+  }
+
+  get isPlaced(): boolean {
+    return this.#place !== undefined;
+  }
+
+  /** Since when the player is without a place, by the monotonic clock. */
+  get lostAtMs(): number | undefined {
+    return this.#lostAtMs;
+  }
+
+  // ---- what the owner of the player's place says, by way of a line ----
+
+  /** The player has a place. What is delivered from now on comes from there. */
+  placed(place: HeldPlace, epoch: Epoch): void {
+    this.#place = place;
+    this.#epoch = epoch;
+    this.#isJoined = false;
+    if (this.#webSocket === undefined) this.#upgrade();
+  }
+
+  /** @param framed `message` as a whole WebSocket frame, the same object for all who get it */
+  deliver(message: Uint8Array, framed: Buffer): void {
+    if (this.isGone) return;
+    if (isPatch(message)) {
+      this.#write(framed, true);
+      return;
+    }
+    if (isFullState(message)) {
+      this.#isBehind = false;
+      this.#allowedBytes = this.#parts.socket.writableLength + framed.length + BEHIND_BYTES;
+    } else if (isJoin(message)) {
+      this.#write(framed, false);
+      this.#joined(message);
+      return;
+    } else if (this.#requests.size > 0) {
+      const answered = requestId(message);
+      if (answered !== undefined) this.#requests.delete(answered);
+    }
+    this.#write(framed, false);
+  }
+
+  /** The room closes this connection; 1006 means without a word. */
+  closed(code: number, reason: string): void {
+    this.#place = undefined;
+    this.close(code, reason);
+  }
+
+  /**
+   * The place is gone.
+   *
+   * @param unheard what this player said there and was not heard; undefined when nobody knows what was
+   */
+  placeLost(unheard: readonly Uint8Array[] | undefined): void {
+    this.#place = undefined;
+    this.#lostAtMs ??= this.#parts.clock.monotonicMs();
+    if (this.isGone) return;
+    if (this.#hearsInputs) {
+      this.close(ERRORS.ROOM_MOVING.close, ERRORS.ROOM_MOVING.text);
+      return;
+    }
+    // Without a token there is nothing to present: the join is over, and the SDK tells the caller.
+    if (this.#token === undefined) {
+      this.close(ABNORMAL_CLOSURE, "");
+      return;
+    }
+    for (const message of unheard ?? []) {
+      const id = this.#requests.size === 0 ? undefined : requestId(message);
+      if (id !== undefined) this.#requests.delete(id);
+    }
+    this.#held = [...(unheard ?? []), ...this.#held];
+    this.#failRequests();
+    this.#parts.onPlaceLost(this);
+  }
+
+  /** From now on what the player says waits, until they have a place again. */
+  holdWords(): void {
+    this.#isJoined = false;
+  }
+
+  // ---- what the gateway does with its sockets ----
+
+  ping(unansweredMax: number): void {
+    // Whose socket is not read cannot be heard to answer.
+    if (this.#webSocket === undefined || this.#pausedBy.size > 0) return;
+    if (this.pingsUnanswered >= unansweredMax) {
+      this.#webSocket.terminate();
+      return;
+    }
+    this.pingsUnanswered += 1;
+    this.#webSocket.ping();
+  }
+
+  /** Stops reading what the player says: it waits at their end, in order. */
+  pause(why: Pause): void {
+    if (this.#pausedBy.size === 0) this.#webSocket?.pause();
+    this.#pausedBy.add(why);
+  }
+
+  resume(why: Pause): void {
+    if (this.#pausedBy.delete(why) && this.#pausedBy.size === 0) this.#webSocket?.resume();
+  }
+
+  close(code: number, reason: string): void {
+    const webSocket = this.#webSocket;
+    if (webSocket === undefined) this.#parts.socket.destroy();
+    else if (code === ABNORMAL_CLOSURE || !isSendable(code)) webSocket.terminate();
+    else {
+      webSocket.resume(); // or its answer would never be read
+      webSocket.close(code, reason);
+    }
+  }
+
+  #upgrade(): void {
+    const webSocket = this.#parts.upgrade();
+    if (webSocket === undefined) {
+      this.#place?.leave(ABNORMAL_CLOSURE);
+      this.#place = undefined;
+      this.#parts.socket.destroy();
+      this.#parts.onGone(this);
+      return;
+    }
+    this.#webSocket = webSocket;
+    webSocket.on("error", () => {}); // a close follows
+    webSocket.on("pong", () => (this.pingsUnanswered = 0));
+    webSocket.on("message", (data: Buffer) => this.#said(data));
+    webSocket.once("close", (code) => {
+      this.#cancelDeadline();
+      this.#held = [];
+      this.#place?.leave(code);
+      this.#place = undefined;
+      this.#parts.onGone(this);
+    });
+  }
+
+  #said(message: Buffer): void {
+    if (this.#place !== undefined && this.#isJoined) {
+      this.#pass(this.#place, message);
+      return;
+    }
+    this.#held.push(message);
+    this.#heldBytes += Math.max(message.length, HELD_MESSAGE_BYTES_MIN);
+    if (this.#heldBytes > this.#parts.config.heldMessageBytesMax) this.pause("no place");
+  }
+
+  #pass(place: HeldPlace, message: Uint8Array): void {
+    if (isLeave(message)) this.#leave = message;
+    const asked = requestId(message);
+    if (asked !== undefined && this.#requests.size < REQUESTS_MAX) this.#requests.add(asked);
+    place.send(message);
+  }
+
+  #joined(message: Uint8Array): void {
+    const join = readJoin(message);
+    if (join !== undefined) {
+      this.#token = join.token;
+      this.#hearsInputs = join.hearsInputs;
+    }
+    this.#isJoined = true;
+    this.#hasJoined = true;
+    const awayMs =
+      this.#lostAtMs === undefined ? undefined : this.#parts.clock.monotonicMs() - this.#lostAtMs;
+    this.#lostAtMs = undefined;
+    const held = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    // Whoever wants to leave wants it of the next owner too; to leave is the one word that may be heard twice.
+    if (this.#leave !== undefined) held.push(this.#leave);
+    for (const said of held) if (this.#place !== undefined) this.#pass(this.#place, said);
+    this.resume("no place");
+    if (this.#epoch !== undefined) this.#parts.onJoined(this, this.#epoch, awayMs);
+  }
+
+  /** What was asked of the room that is gone is answered by nobody else. */
+  #failRequests(): void {
+    for (const id of this.#requests) {
+      const message = failedRequest(id, WHY_FAILED);
+      this.#write(frameOf(message), false);
+    }
+    this.#requests.clear();
+  }
+
+  #write(framed: Buffer, mayBeLeftOut: boolean): void {
+    const { config, socket } = this.#parts;
+    const queued = socket.writableLength;
+    if (queued > this.#allowedBytes) this.#fallBehind();
+    if (mayBeLeftOut && this.#isBehind) return;
+    // One message may be larger than the bound, or nobody could join a room with a large state.
+    if (queued > 0 && queued + framed.length > Math.max(config.playerBytesMax, this.#allowedBytes)) {
+      this.#cutOff("too much waits for a slow reader");
+      return;
+    }
+    socket.write(framed);
+  }
+
+  #fallBehind(): void {
+    if (this.#isBehind) return;
+    this.#isBehind = true;
+    this.#cancelDeadline();
+    this.#cancelDeadline = this.#parts.clock.after(this.#parts.config.playerBehindMs, () => {
+      // After a pause of this process the timers come first; what the socket has done meanwhile comes next.
+      setImmediate(() => {
+        if (this.#isBehind && this.#parts.socket.writableLength > 0) this.#cutOff("did not catch up in time");
+      });
+    });
+  }
+
+  /** The player has read all that waited. */
+  #drained(): void {
+    this.#allowedBytes = BEHIND_BYTES;
+    this.#cancelDeadline();
+    if (!this.#isBehind) return;
+    const { clock } = this.#parts;
+    const soonestMs = this.#resyncedAtMs + RESYNC_EVERY_MS;
+    this.#cancelDeadline = clock.after(Math.max(0, soonestMs - clock.monotonicMs()), () => {
+      this.#resyncedAtMs = clock.monotonicMs();
+      this.#place?.resync(); // a player without a place gets the full state with the next one
+    });
+  }
+
+  #cutOff(why: string): void {
+    if (this.isGone) return;
+    this.#parts.onCutOff(this, why);
+    this.#webSocket?.terminate();
+  }
+}
+
+/** Whether a WebSocket may be closed with this code. */
+function isSendable(code: number): boolean {
+  return (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005) || (code >= 3000 && code <= 4999);
+}
+
+/** A message as one whole WebSocket frame, as a server sends it. */
+export function frameOf(message: Uint8Array): Buffer {
+  const { length } = message;
+  const headBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
+  const framed = Buffer.allocUnsafe(headBytes + length);
+  framed[0] = 0x82; // the only and last fragment, binary
+  if (headBytes === 2) framed[1] = length;
+  else if (headBytes === 4) {
+    framed[1] = 126;
+    framed.writeUInt16BE(length, 2);
+  } else {
+    framed[1] = 127;
+    framed.writeBigUInt64BE(BigInt(length), 2);
+  }
+  framed.set(message, headBytes);
+  return framed;
+}

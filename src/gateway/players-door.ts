@@ -1,0 +1,87 @@
+// Where players' WebSockets come in: the handshake, within the bounds that stock Colyseus sets, and the pings by which a
+// connection that is gone without a word is noticed.
+
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer, type WebSocket } from "ws";
+import { ERRORS } from "../errors.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Player } from "./player.ts";
+
+/** What Colyseus's own transport sets: the largest message of a player, and how often they are pinged. */
+const MESSAGE_BYTES_MAX = 4 * 1024;
+const PING_EVERY_MS = 3_000;
+const UNANSWERED_MAX = 2;
+/** How long a player may take to answer a close. */
+const CLOSE_MS = 2_000;
+
+export interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+}
+
+export class PlayersDoor {
+  readonly #server: WebSocketServer;
+  readonly #players = new Set<Player>();
+  readonly #maySpeak: () => boolean;
+  readonly #stopping = new AbortController();
+
+  /** @param maySpeak a ping is a word too: a node that may not speak sends none, and counts none */
+  constructor(clock: Clock, maySpeak: () => boolean) {
+    this.#maySpeak = maySpeak;
+    const options = { noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false };
+    // `closeTimeout` is newer than the types.
+    this.#server = new WebSocketServer({ ...options, closeTimeout: CLOSE_MS } as typeof options);
+    this.#pingSoon(clock);
+  }
+
+  get players(): ReadonlySet<Player> {
+    return this.#players;
+  }
+
+  enter(player: Player): void {
+    this.#players.add(player);
+  }
+
+  /** @returns whether they were here */
+  leave(player: Player): boolean {
+    return this.#players.delete(player);
+  }
+
+  /** Completes a handshake. @returns undefined when it cannot be completed, which the other side has been told */
+  complete({ request, socket, head }: Upgrade): WebSocket | undefined {
+    let completed: WebSocket | undefined;
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => (completed = webSocket));
+    return completed;
+  }
+
+  /** Completes an upgrade only to tell the player, in the protocol's own way, that there is nothing for them here. */
+  decline(upgrade: Upgrade, sayGone: (webSocket: WebSocket) => void): void {
+    const webSocket = this.complete(upgrade);
+    if (webSocket === undefined) return;
+    webSocket.on("error", () => {}); // a close follows
+    sayGone(webSocket);
+    webSocket.close(ERRORS.ROOM_GONE.close, ERRORS.ROOM_GONE.text);
+  }
+
+  /** Says goodbye to every player, so that the SDK goes to another node. */
+  stop(): void {
+    this.#stopping.abort();
+    for (const player of this.#players) player.close(ERRORS.DRAINING.close, ERRORS.DRAINING.text);
+  }
+
+  /** Whoever has not answered by now is cut off. */
+  cut(): void {
+    for (const player of this.#players) player.close(1006, "");
+    this.#server.close();
+  }
+
+  #pingSoon(clock: Clock): void {
+    clock.after(PING_EVERY_MS, () => {
+      if (this.#stopping.signal.aborted) return;
+      if (this.#maySpeak()) for (const player of this.#players) player.ping(UNANSWERED_MAX);
+      this.#pingSoon(clock);
+    });
+  }
+}

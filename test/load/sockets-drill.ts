@@ -1,0 +1,199 @@
+// What players see of the end of their room's owner: two gateways, three nodes for rooms, and players on the stock SDK, all of
+// them in rooms of the node that ends.
+//
+//   npm run drill:sockets [-- --rooms 50,500 --players 500 --faults kill,drain,freeze --seed N]
+//
+// Told for each fault: how many players were cut off or lost, and the longest time between two states that each of them saw,
+// from the fault until a while after all of them are back. Exit code 1 when a connection was cut, or not everybody is back.
+
+import { parseArgs } from "node:util";
+import { messageOf } from "../../src/errors.ts";
+import type { EventName } from "../../src/events.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { startCluster, type TestCluster, type TestNode } from "../kit/cluster.ts";
+import type { Heard } from "../kit/event-tap.ts";
+import { startStores, type StoreUrls } from "../kit/stores.ts";
+import { Child } from "./checkpoint-child.ts";
+import { percentile, tableOf } from "./figures.ts";
+import type { FromPlayers, PlayerFacts, ToPlayers } from "./sockets-messages.ts";
+import { describeSurroundings, othersLoad } from "./surroundings.ts";
+
+const PROCESSES = 2;
+const BACK_WITHIN_MS = 60_000;
+/** What still comes after all are back belongs to the fault as well. */
+const AFTER_MS = 1_000;
+/** Before the fault: the longest gap of players whom nothing has happened to. */
+const QUIET_MS = 3_000;
+const FAULTS = ["kill", "drain", "freeze"] as const;
+type Fault = (typeof FAULTS)[number];
+
+type Players = Child<ToPlayers, FromPlayers>;
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+interface Options {
+  readonly rooms: readonly number[];
+  readonly players: number;
+  readonly faults: readonly Fault[];
+  readonly seed: number;
+}
+
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      rooms: { type: "string", default: "50" },
+      players: { type: "string", default: "500" },
+      faults: { type: "string", default: "kill,drain" },
+      seed: { type: "string", default: String(systemClock.nowMs() % 1_000_000) },
+    },
+  });
+  const rooms = values.rooms.split(",").map(Number);
+  const [players, seed] = [Number(values.players), Number(values.seed)];
+  if (![...rooms, players, seed].every((value) => Number.isInteger(value) && value >= 0)) {
+    throw new Error("--rooms, --players and --seed are whole numbers");
+  }
+  const faults = FAULTS.filter((fault) => values.faults.split(",").includes(fault));
+  return { rooms, players, faults, seed };
+}
+
+/** Fills the victim with rooms: of three times as many the ring gives it about a third; the others are left again. */
+async function fill(
+  cluster: TestCluster,
+  victim: TestNode,
+  all: readonly Players[],
+  ports: readonly number[],
+  { rooms, players }: { rooms: number; players: number },
+): Promise<void> {
+  const here: string[] = [];
+  while (here.length < rooms) {
+    const wanted = Array.from({ length: Math.ceil((rooms - here.length) / all.length) * 3 }, () => null);
+    const joined = await Promise.all(
+      all.map((one) => one.ask("joined", { kind: "join", ports, rooms: wanted })),
+    );
+    const opened = joined.flatMap(({ roomIds }) => roomIds);
+    const owned = new Map((await cluster.report()).rooms.map(({ roomId, nodeId }) => [roomId, nodeId]));
+    const theirs = opened
+      .filter((roomId) => owned.get(roomId) === victim.nodeId)
+      .slice(0, rooms - here.length);
+    here.push(...theirs);
+    const others = opened.filter((roomId) => !theirs.includes(roomId));
+    await Promise.all(all.map((one) => one.ask("left", { kind: "leave", roomIds: others })));
+  }
+  const more = Array.from({ length: players - rooms }, (_, index) => here[index % rooms] as string);
+  await Promise.all(
+    all.map((one, index) => {
+      const own = more.filter((_, player) => player % all.length === index);
+      return one.ask("joined", { kind: "join", ports, rooms: own });
+    }),
+  );
+}
+
+async function tellAll(all: readonly Players[]): Promise<PlayerFacts[]> {
+  const told = await Promise.all(all.map((one) => one.ask("facts", { kind: "tell" })));
+  return told.flatMap(({ players }) => players);
+}
+
+async function measure(
+  stores: StoreUrls,
+  { rooms, players, seed }: { rooms: number; players: number; seed: number },
+  fault: Fault,
+): Promise<{ lines: string[]; isGood: boolean; cluster: string[] }> {
+  const roles = { "node-a": "gateway", "node-b": "gateway" } as const;
+  const rest = { "node-c": "rooms", "node-d": "rooms", "node-e": "rooms" } as const;
+  await using cluster = await startCluster({ nodes: 5, stores, roles: { ...roles, ...rest } });
+  const ports = [cluster.node("node-a").publicPort, cluster.node("node-b").publicPort];
+  const victim = cluster.node("node-c");
+  await using stack = new AsyncDisposableStack();
+  const all: Players[] = Array.from({ length: PROCESSES }, (_, index) =>
+    stack.use(new Child<ToPlayers, FromPlayers>("sockets-players.ts", [String(seed + index)], {})),
+  );
+  const surroundings = await describeSurroundings(cluster, othersLoad());
+  await fill(cluster, victim, all, ports, { rooms, players });
+  // A first checkpoint of every room, and the burst of the joins is over.
+  await systemClock.sleep(5_000);
+  await Promise.all(all.map((one) => one.ask("armed", { kind: "arm" })));
+  await systemClock.sleep(QUIET_MS);
+  const quiet = await tellAll(all);
+
+  await Promise.all(all.map((one) => one.ask("armed", { kind: "arm" })));
+  const [from, atMs] = [cluster.events.all.length, Date.now()];
+  say(`${fault} of a node with ${rooms} rooms and ${players} players`);
+  if (fault === "kill") await victim.kill();
+  else if (fault === "drain") await victim.drain();
+  else victim.freeze();
+  const endsMs = systemClock.monotonicMs() + BACK_WITHIN_MS;
+  let now = await tellAll(all);
+  while (now.some(({ returns }) => returns === 0) && systemClock.monotonicMs() < endsMs) {
+    await systemClock.sleep(100);
+    now = await tellAll(all);
+  }
+  await systemClock.sleep(AFTER_MS);
+  const after = await tellAll(all);
+  const cut = after.filter(({ drops }) => drops > 0).length;
+  const lost = after.filter(({ leftWith }) => leftWith !== undefined).length;
+  const away = after.filter(({ returns }) => returns === 0).length;
+  const title = `${fault}: ${rooms} rooms, ${players} players: ${cut} cut off, ${lost} lost, ${away} not back`;
+  const since = cluster.events.all.slice(from);
+  const of = <Name extends EventName>(name: Name, value: (heard: Heard<Name>) => number): number[] =>
+    since.filter((heard): heard is Heard<Name> => heard.event === name).map(value);
+  const noticed = of("node:lost", ({ at }) => at - atMs);
+  const figures = tableOf([
+    {
+      name: "longest gap, each player",
+      from: "from the fault until all were back",
+      values: after.map(({ longestGapMs }) => longestGapMs),
+    },
+    {
+      name: "before the fault",
+      from: `in ${QUIET_MS / 1_000} s in which nothing happened`,
+      values: quiet.map(({ longestGapMs }) => longestGapMs),
+    },
+    { name: "noticed", from: "from the fault until a survivor marked the node down", values: noticed },
+    {
+      name: "saved and let go",
+      from: "each room of a drained node",
+      values: of("room:moved", ({ facts }) => facts.moveMs),
+    },
+    {
+      name: "open again",
+      from: "from the fault, each room",
+      values: of("room:restored", ({ at }) => at - atMs),
+    },
+    { name: "opening", from: "each room", values: of("room:restored", ({ facts }) => facts.restoreMs) },
+    {
+      name: "without a place",
+      from: "at the gateway, each player: from the end of the place to JOIN_ROOM",
+      values: of("seat:relinked", ({ facts }) => facts.awayMs),
+    },
+  ]);
+  say(
+    `${title}; p99 gap ${percentile(
+      after.map(({ longestGapMs }) => longestGapMs),
+      0.99,
+    ).toFixed(0)} ms`,
+  );
+  return { lines: [title, figures, ""], isGood: cut + lost + away === 0, cluster: surroundings };
+}
+
+async function main(): Promise<void> {
+  const { rooms, players, faults, seed } = readOptions();
+  await using stores = await startStores();
+  const told: string[] = [];
+  let isGood = true;
+  let surroundings: string[] = [];
+  for (const count of rooms) {
+    for (const fault of faults) {
+      const outcome = await measure(stores, { rooms: count, players: Math.max(players, count), seed }, fault);
+      told.push(...outcome.lines);
+      isGood &&= outcome.isGood;
+      surroundings = outcome.cluster;
+    }
+  }
+  process.stdout.write([`npm run drill:sockets   seed ${seed}`, ...surroundings, "", ...told].join("\n"));
+  if (!isGood) process.exitCode = 1;
+}
+
+await main().catch((error: unknown) => {
+  say(`drill:sockets: ${messageOf(error)}`);
+  process.exitCode = 1;
+});
