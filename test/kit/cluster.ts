@@ -192,6 +192,11 @@ export class TestCluster implements AsyncDisposable {
     return [...this.#nodes.values()].filter((node) => !node.hasExited);
   }
 
+  /** What all processes so far have printed beside events. */
+  get everyOutput(): string[] {
+    return this.#everyProcess.flatMap(({ nodeId, output }) => output.map((line) => `${nodeId}: ${line}`));
+  }
+
   node(nodeId: string): TestNode {
     const node = this.#nodes.get(nodeId);
     if (node === undefined) throw new Error(`there is no ${nodeId}`);

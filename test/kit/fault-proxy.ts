@@ -62,6 +62,11 @@ export class FaultProxy implements AsyncDisposable {
     for (let time = 0; time < times; time++) this.#faults.push(fault);
   }
 
+  /** What failCommits has ordered and has not come to pass yet is taken back. @returns how many COMMITs will not fail */
+  spareCommits(): number {
+    return this.#faults.splice(0).length;
+  }
+
   /** Ends every connection that is open, at once. */
   cut(): void {
     for (const link of this.links) link.cut();
@@ -223,7 +228,7 @@ class Flow {
     const dueMs = Math.max(performance.now() + delayMs, this.#queue.at(-1)?.dueMs ?? 0);
     this.#queue.push({ bytes, dueMs });
     if (delayMs === 0 && this.#queue.length === 1) this.#send(dueMs);
-    else setTimeout(() => this.#send(dueMs), dueMs - performance.now());
+    else setTimeout(() => this.#send(dueMs), Math.max(0, dueMs - performance.now()));
   }
 
   hold(): void {

@@ -1,0 +1,68 @@
+// Carries out a plan: begins each fault in its time, whatever the others are doing, and keeps the record of what came of it.
+
+import { messageOf } from "../../src/errors.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import type { Connection } from "./connection.ts";
+import { FAULTS, Skip } from "./faults.ts";
+import type { FaultRecord } from "./history.ts";
+import type { PlannedFault } from "./plan.ts";
+import type { World } from "./world.ts";
+
+/** A fault that has not put right what it did by then is given up, and told of. */
+const HEALS_MS = 60_000;
+
+export interface NemesisParts {
+  readonly world: World;
+  readonly connections: () => readonly Connection[];
+  readonly say: (line: string) => void;
+}
+
+/** @param over ends the faults before the plan does. Resolves when all that was broken is whole again. */
+export async function unleash(
+  plan: readonly PlannedFault[],
+  lastsMs: number,
+  parts: NemesisParts,
+  over: AbortSignal,
+): Promise<void> {
+  const healing = new AbortController();
+  const signal = AbortSignal.any([over, healing.signal]);
+  const startedMs = systemClock.monotonicMs();
+  const running: Promise<void>[] = [];
+  for (const planned of plan) {
+    const waitMs = startedMs + planned.atMs - systemClock.monotonicMs();
+    await systemClock.sleep(Math.max(0, waitMs), over).catch(() => {});
+    if (over.aborted) break;
+    running.push(carryOut(planned, parts, signal));
+  }
+  await systemClock.sleep(Math.max(0, startedMs + lastsMs - systemClock.monotonicMs()), over).catch(() => {});
+  healing.abort();
+  await Promise.race([
+    Promise.all(running),
+    systemClock
+      .sleep(HEALS_MS)
+      .then(() => Promise.reject(new Error(`a fault has not ended after ${HEALS_MS} ms`))),
+  ]);
+}
+
+async function carryOut(
+  planned: PlannedFault,
+  { world, connections, say }: NemesisParts,
+  healing: AbortSignal,
+): Promise<void> {
+  const { name, lengthMs, draw } = planned;
+  const from = systemClock.nowMs();
+  const record = (rest: Omit<FaultRecord, "name" | "from" | "to">): void => {
+    world.recorder.faults.push({ name, from, to: systemClock.nowMs(), ...rest });
+    say(`${name} of ${rest.target}: ${rest.bit ?? rest.skipped ?? "WITHOUT EFFECT"}`);
+  };
+  try {
+    record(await FAULTS[name]({ world, lengthMs, draw, healing, connections }));
+  } catch (error) {
+    if (!(error instanceof Skip)) {
+      record({ target: "?", bit: undefined });
+      say(`${name} failed: ${messageOf(error)}`);
+      return;
+    }
+    record({ target: "-", bit: undefined, skipped: messageOf(error) });
+  }
+}

@@ -1,0 +1,206 @@
+// The cluster of a chaos run, with a hand on everything it is made of: nodes that are started again when they end, a proxy
+// before each node and between each node and Postgres, a Postgres and a Redis that can be taken away.
+
+import { messageOf } from "../../src/errors.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { startCluster, type Quarters, type TestCluster, type TestNode } from "../kit/cluster.ts";
+import { FaultProxy } from "../kit/fault-proxy.ts";
+import { privatePostgres, type PrivatePostgres } from "../kit/private-postgres.ts";
+import type { StoreUrls } from "../kit/stores.ts";
+import { LinkProxy } from "./link-proxy.ts";
+import type { Recorder } from "./recorder.ts";
+import { freePort, startChaosRedis, type ChaosRedis } from "./redis.ts";
+import { ENV } from "./settings.ts";
+
+/** Before a node that could not start is started again. */
+const RESTART_AGAIN_MS = 300;
+
+/** What stands around one node, whatever process has its name. */
+export interface Surroundings {
+  readonly postgres: FaultProxy;
+  readonly links: LinkProxy;
+  starts: number;
+}
+
+export class World implements AsyncDisposable {
+  readonly postgres: PrivatePostgres;
+  readonly redis: ChaosRedis;
+  readonly recorder: Recorder;
+  cluster!: TestCluster; // set by open(), which is the only way to a World
+  readonly #surroundings = new Map<string, Promise<Surroundings>>();
+  readonly #env: Readonly<Record<string, string>>;
+  /** Names of nodes that are to be there; whose process ends is started again. */
+  readonly #wanted = new Set<string>();
+  readonly #starting = new Map<string, Promise<void>>();
+  /** Why starts had to be tried again. */
+  readonly startFailures: string[] = [];
+  #isClosing = false;
+
+  private constructor(
+    postgres: PrivatePostgres,
+    redis: ChaosRedis,
+    recorder: Recorder,
+    env: Record<string, string>,
+  ) {
+    this.postgres = postgres;
+    this.redis = redis;
+    this.recorder = recorder;
+    this.#env = env;
+  }
+
+  /** @param sabotage a module that breaks the product on purpose, loaded by every node before anything else */
+  static async open(recorder: Recorder, nodes: number, sabotage?: URL): Promise<World> {
+    const postgres = await privatePostgres();
+    const redis = await startChaosRedis();
+    const env = sabotage === undefined ? {} : { NODE_OPTIONS: `--import ${sabotage.href}` };
+    const world = new World(postgres, redis, recorder, env);
+    try {
+      world.cluster = await startCluster({
+        nodes,
+        game: "chaos/game.ts",
+        env: ENV,
+        stores: { databaseUrl: postgres.url, redisUrl: redis.url },
+        network: { house: (nodeId, stores) => world.#house(nodeId, stores) },
+      });
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    }
+    for (const node of world.cluster.nodes) {
+      world.#wanted.add(node.nodeId);
+      world.#follow(node);
+    }
+    return world;
+  }
+
+  /** Nodes that run and have begun to serve. */
+  get serving(): TestNode[] {
+    return this.cluster.nodes.filter((node) => node.managementPort !== 0 && !this.#starting.has(node.nodeId));
+  }
+
+  /** Those that are neither frozen nor leaving: whoever can be made to do something else. */
+  get able(): TestNode[] {
+    return this.serving.filter((node) => !node.isFrozen && !node.isDraining);
+  }
+
+  get wanted(): readonly string[] {
+    return [...this.#wanted];
+  }
+
+  async surroundingsOf(nodeId: string): Promise<Surroundings> {
+    const known = this.#surroundings.get(nodeId);
+    if (known !== undefined) return known;
+    const number = this.#surroundings.size;
+    const made = (async (): Promise<Surroundings> => {
+      const postgres = await FaultProxy.start(this.cluster?.databaseUrl ?? this.postgres.url);
+      return { postgres, links: new LinkProxy(`127.0.1.${10 + number}`), starts: 0 };
+    })();
+    this.#surroundings.set(nodeId, made);
+    return made;
+  }
+
+  async everySurroundings(): Promise<Surroundings[]> {
+    return Promise.all(this.#surroundings.values());
+  }
+
+  /** A node more. Resolves when it serves. */
+  async add(nodeId: string): Promise<void> {
+    this.#wanted.add(nodeId);
+    await this.#start(nodeId);
+  }
+
+  /** A node fewer: nobody starts it again. */
+  unwant(nodeId: string): void {
+    this.#wanted.delete(nodeId);
+  }
+
+  /** Starts what should be there and is not, until all of it serves. */
+  async untilAllServe(): Promise<void> {
+    await Promise.all([...this.#wanted].map((nodeId) => this.#start(nodeId)));
+    await this.cluster.untilLive();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosing = true;
+    this.#wanted.clear();
+    // undefined when it could not be opened.
+    await (this.cluster as TestCluster | undefined)?.[Symbol.asyncDispose]().catch(() => {}); // its Postgres goes next
+    await Promise.allSettled(this.#starting.values());
+    for (const { postgres, links } of await this.everySurroundings()) {
+      await links.close();
+      await postgres[Symbol.asyncDispose]();
+    }
+    await this.redis[Symbol.asyncDispose]();
+    await this.postgres[Symbol.asyncDispose]();
+  }
+
+  #start(nodeId: string): Promise<void> {
+    const running = this.cluster.nodes.find((node) => node.nodeId === nodeId);
+    const underWay = this.#starting.get(nodeId);
+    if (underWay !== undefined) return underWay;
+    if (running !== undefined) return Promise.resolve();
+    const starting = this.#startUntilItServes(nodeId).finally(() => this.#starting.delete(nodeId));
+    this.#starting.set(nodeId, starting);
+    return starting;
+  }
+
+  async #startUntilItServes(nodeId: string): Promise<void> {
+    while (!this.#isClosing && this.#wanted.has(nodeId)) {
+      try {
+        this.#follow(await this.cluster.add(nodeId));
+        return;
+      } catch (error) {
+        // A store is away, or it was killed while it started: so is the next one, as any supervisor does it.
+        const half = this.cluster.nodes.find((node) => node.nodeId === nodeId);
+        if (half !== undefined) await half.kill();
+        const [what, why] = messageOf(error).split("\n");
+        this.startFailures.push(`${what ?? ""} ${why ?? ""}`.replace(nodeId, "a node").slice(0, 160));
+        await systemClock.sleep(RESTART_AGAIN_MS);
+      }
+    }
+  }
+
+  #follow(node: TestNode): void {
+    const { nodeId, pid } = node;
+    const life = { nodeId, pid, from: systemClock.nowMs(), to: undefined, exit: undefined };
+    const { lives } = this.recorder;
+    lives.push(life);
+    void node.exited.then(async (code) => {
+      lives[lives.indexOf(life)] = { ...life, to: systemClock.nowMs(), exit: String(code) };
+      await (await this.surroundingsOf(nodeId)).links.close();
+      if (!this.#isClosing && this.#wanted.has(nodeId)) await this.#start(nodeId);
+    });
+  }
+
+  async #house(nodeId: string, stores: StoreUrls): Promise<Quarters> {
+    const around = await this.surroundingsOf(nodeId);
+    around.starts += 1;
+    const [publicPort, managementPort] = [await freePort(), await freePort()];
+    let internalPort = await freePort();
+    for (let tries = 0; ; tries++) {
+      try {
+        await around.links.open(internalPort);
+        break;
+      } catch (error) {
+        if (tries === 5) throw error; // somebody listens on all addresses
+        internalPort = await freePort();
+      }
+    }
+    const database = new URL(around.postgres.through(stores.databaseUrl));
+    // Each process signs what it writes: not only the node's name, but which of those that had it.
+    database.searchParams.set("application_name", `${nodeId} #${around.starts}`);
+    return {
+      command: [],
+      publicPort,
+      managementPort,
+      env: {
+        ...this.#env,
+        PORT: String(publicPort),
+        MANAGEMENT_PORT: String(managementPort),
+        INTERNAL_PORT: String(internalPort),
+        ADVERTISE_HOST: around.links.host,
+        DATABASE_URL: database.href,
+      },
+    };
+  }
+}

@@ -1,0 +1,71 @@
+import net from "node:net";
+import { expect, test } from "vitest";
+import { LinkProxy } from "../chaos/link-proxy.ts";
+import { freePort } from "../chaos/redis.ts";
+import { until } from "../kit/until.ts";
+
+const HOST = "127.0.1.77";
+const isLinux = process.platform === "linux"; // elsewhere only 127.0.0.1 is there
+
+async function echoServer(): Promise<{ port: number; close: () => void }> {
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.pipe(socket);
+  });
+  const port = await freePort();
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  const close = (): void => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return { port, close };
+}
+
+function speak(port: number): { socket: net.Socket; heard: () => string; hasEnded: () => boolean } {
+  const socket = net.connect(port, HOST);
+  let [text, hasEnded] = ["", false];
+  socket.on("data", (bytes: Buffer) => (text += bytes.toString()));
+  socket.on("error", () => {});
+  socket.on("close", () => (hasEnded = true));
+  return { socket, heard: () => text, hasEnded: () => hasEnded };
+}
+
+test.runIf(isLinux)(
+  "a link is passed on, held, passed on in order, cut, and refused when the node is gone",
+  async () => {
+    const server = await echoServer();
+    const proxy = new LinkProxy(HOST);
+    await proxy.open(server.port);
+    try {
+      const one = speak(server.port);
+      one.socket.write("a");
+      await until("it is passed on", () => one.heard() === "a");
+
+      proxy.hold();
+      one.socket.write("b");
+      one.socket.write("c");
+      await until("it is held", () => proxy.held > 0);
+      expect(one.heard()).toBe("a");
+      proxy.resume();
+      await until("what was held comes in order", () => one.heard() === "abc");
+
+      proxy.cut();
+      await until("it is cut", () => one.hasEnded());
+      expect(proxy.cuts).toBe(1);
+      const other = speak(server.port);
+      other.socket.write("d");
+      await until("a new one is let in", () => other.heard() === "d");
+
+      await proxy.close();
+      await until("it ends with the node", () => other.hasEnded());
+      const late = speak(server.port);
+      await until("it is refused", () => late.hasEnded());
+      expect(late.heard()).toBe("");
+    } finally {
+      await proxy.close();
+      server.close();
+    }
+  },
+);
