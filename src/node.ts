@@ -37,7 +37,7 @@ import { Directory, newRoomId } from "./ownership/directory.ts";
 import { Lease } from "./ownership/lease.ts";
 import type { Location } from "./placement/locate.ts";
 import { Ring } from "./placement/ring.ts";
-import { migrate } from "./postgres/migrate.ts";
+import { explainLoss, migrate } from "./postgres/migrate.ts";
 import { openCommitPool, openPool } from "./postgres/pool.ts";
 import { Database, readStatements } from "./postgres/query.ts";
 import { drainRooms } from "./recovery/drain-node.ts";
@@ -337,19 +337,28 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
 
     // ---- arrival ----
     closing.push(() => peers.stop());
-    await database.run("register-node", [
-      incarnation,
-      config.nodeId,
-      colyseus.processId,
-      config.advertiseHost,
-      process.pid,
-      publicPort,
-      internalPort,
-      managementPort,
-      config.leaseMs,
-      rolesOf(config),
-    ]);
-    await heartbeat.start();
+    const whileStarting = async <Result>(work: Promise<Result>): Promise<Result> => {
+      try {
+        return await work;
+      } catch (error) {
+        throw explainLoss(error, config.databaseUrl);
+      }
+    };
+    await whileStarting(
+      database.run("register-node", [
+        incarnation,
+        config.nodeId,
+        colyseus.processId,
+        config.advertiseHost,
+        process.pid,
+        publicPort,
+        internalPort,
+        managementPort,
+        config.leaseMs,
+        rolesOf(config),
+      ]),
+    );
+    await whileStarting(heartbeat.start());
     closing.push(() => heartbeat.stop());
     const taken = new TakenRooms({
       config,
@@ -361,7 +370,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       onLetGo: () => recovery.hurry(),
     });
     const promotions = new Promotions({ clock, events, database, host, seats });
-    await promotions.start();
+    await whileStarting(promotions.start());
     closing.push(() => promotions.stop());
     const watcher = new Watcher(config, clock, (hint) => {
       if (hint === "node") heartbeat.hurry();

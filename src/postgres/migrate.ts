@@ -65,6 +65,18 @@ function explainConnectFailure(error: unknown, databaseUrl: string): RingsideErr
   return new RingsideError("POSTGRES_UNREACHABLE", { hint }, error);
 }
 
+/**
+ * What an error means that a statement met while the node starts: that Postgres went away, in words that tell what to do, or
+ * itself when it is about something else.
+ */
+export function explainLoss(error: unknown, databaseUrl: string): unknown {
+  const code = codeOf(error);
+  // 08: the connection; 57: the server is going down; E…: the network. None: the connection broke, or took too long.
+  const isAway = error instanceof Error && (typeof code !== "string" || /^(?:08|57|E[A-Z])/u.test(code));
+  if (isAway && !(error instanceof RingsideError)) return explainConnectFailure(error, databaseUrl);
+  return isReadOnly(error) ? explainReadOnly(error, databaseUrl) : error;
+}
+
 function explainReadOnly(error: unknown, databaseUrl: string): RingsideError {
   const hint =
     `Postgres at ${whereIs(databaseUrl)} takes no writes (${messageOf(error)}): is it a standby? ` +
