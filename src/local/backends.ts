@@ -24,8 +24,15 @@ export interface Seen {
 /** A node that has not answered for this long is frozen. Longer than a long collection, shorter than a lease. */
 export const FROZEN_MS = 1_000;
 
-/** What a node counts as after a look at it. */
-export function judge(before: Seen, at: number, look: Look): Seen {
+/** A look that took so much longer than it may was late itself: this process had no time to hear, and it proves nothing. */
+const LATE_MS = 250;
+
+/**
+ * What a node counts as after a look at it.
+ *
+ * @param tookMs how long the look took; a silent one is given up after FROZEN_MS
+ */
+export function judge(before: Seen, at: number, look: Look, tookMs: number): Seen {
   switch (look) {
     case "ok":
       return { health: "live", answeredAt: at };
@@ -34,7 +41,7 @@ export function judge(before: Seen, at: number, look: Look): Seen {
     case "refused":
       return { health: "dead", answeredAt: before.answeredAt };
     case "silent": {
-      const isFrozen = at - before.answeredAt >= FROZEN_MS;
+      const isFrozen = at - before.answeredAt >= FROZEN_MS && tookMs < FROZEN_MS + LATE_MS;
       return isFrozen ? { health: "frozen", answeredAt: before.answeredAt } : before;
     }
   }

@@ -42,10 +42,12 @@ export function watchNodes(options: NodeWatchOptions): NodeWatch {
     const { pid } = backend;
     looking.add(pid);
     const before = seen.get(pid) ?? { health: "starting", answeredAt: clock.monotonicMs() };
+    const askedMs = clock.monotonicMs();
     const found = await askLive(backend.managementPort);
+    const nowMs = clock.monotonicMs();
     looking.delete(pid);
     // Its end may have been noted while we asked.
-    if (seen.get(pid)?.health !== "dead") note(pid, judge(before, clock.monotonicMs(), found));
+    if (seen.get(pid)?.health !== "dead") note(pid, judge(before, nowMs, found, nowMs - askedMs));
   };
 
   const loop = repeat(

@@ -66,9 +66,14 @@ describe("[LOC2] the local front sends nobody to a dead node", () => {
   ])(
     "[LOC2] $from, then $look after $silentMs ms, is $to; sessions cut: $cut",
     ({ look, from, silentMs, to, cut }) => {
-      const after = judge({ health: from, answeredAt: 1_000 }, 1_000 + silentMs, look);
+      const after = judge({ health: from, answeredAt: 1_000 }, 1_000 + silentMs, look, FROZEN_MS);
       expect(after.health).toBe(to);
       expect(mustCut(from, after.health)).toBe(cut);
     },
   );
+
+  test("[LOC2] a look that was late itself, for want of a processor, cuts nobody", () => {
+    const before = { health: "live", answeredAt: 1_000 } as const;
+    expect(judge(before, 4_000, "silent", 3_000)).toEqual(before);
+  });
 });
