@@ -5,6 +5,7 @@
 import type { Client, Room } from "@colyseus/core";
 import type { Snapshot } from "../checkpoint/snapshot.ts";
 import { internals } from "../colyseus/room-internals.ts";
+import type { RoomClient } from "../colyseus/room-client.ts";
 import { placeOf } from "../colyseus/room-transport.ts";
 import { loginOf } from "../colyseus/seat-return.ts";
 import type { Config } from "../config.ts";
@@ -230,8 +231,14 @@ export class Players {
     const { sessionId } = client;
     const before = activation.tokens.get(sessionId);
     if (before === undefined) return; // given up in this very moment
-    const { presentedToken } = client as { presentedToken?: string };
+    const { presentedToken, isConnected } = client as Partial<RoomClient>;
     const presentedHash = presentedToken === undefined ? before.hash : hashToken(presentedToken);
+    // Nobody has used it, only their gateway, and that may be ahead of what the player has read: a token that is new to both
+    // each time a place is lost could leave the player with one that is worth nothing.
+    if (isConnected === true && presentedToken !== undefined && presentedHash === before.hash) {
+      client.reconnectionToken = presentedToken;
+      return;
+    }
     client.reconnectionToken = newToken();
     const changed = turned(before, presentedHash, hashToken(client.reconnectionToken));
     activation.tokens.set(sessionId, changed);

@@ -7,6 +7,7 @@ import { WebSocketClient } from "@colyseus/ws-transport";
 import type { WebSocket } from "ws";
 import type { RoomGuard } from "./room-guard.ts";
 import type { Place } from "./room-place.ts";
+import type { SeatRequest } from "./room-transport.ts";
 
 /** Messages that may wait for a player who has not acknowledged the join yet. */
 const UNJOINED_MESSAGES_MAX = 1_000;
@@ -23,21 +24,18 @@ export class RoomClient extends WebSocketClient {
   readonly #room: Room;
   readonly #guard: RoomGuard;
   readonly #place: Place;
-  /** The reconnection token that this connection came with. It stays the seat's token. */
+  /** The reconnection token that this connection came with. */
   readonly presentedToken: string | undefined;
+  /** Whether its player's connection has had the seat before, and only its place is new. */
+  readonly isConnected: boolean;
 
-  constructor(
-    sessionId: string,
-    place: Place,
-    room: Room,
-    guard: RoomGuard,
-    presentedToken: string | undefined,
-  ) {
-    super(sessionId, place as unknown as WebSocket); // it has what Colyseus calls of one
+  constructor(seat: SeatRequest, place: Place, room: Room, guard: RoomGuard) {
+    super(seat.sessionId, place as unknown as WebSocket); // it has what Colyseus calls of one
     this.#place = place;
     this.#room = room;
     this.#guard = guard;
-    this.presentedToken = presentedToken;
+    this.presentedToken = seat.reconnectionToken;
+    this.isConnected = seat.isConnected;
   }
 
   override raw(bytes: Uint8Array | Buffer, _options?: ISendOptions, done?: (error?: Error) => void): void {

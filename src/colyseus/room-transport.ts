@@ -26,6 +26,8 @@ export interface SeatRequest {
   readonly reconnectionToken: string | undefined;
   readonly skipHandshake: boolean;
   readonly authToken: string | null;
+  /** Said by the gateway, never by a URL: this connection was told of the seat and is still open; its place was lost. */
+  readonly isConnected: boolean;
 }
 
 /** What onAuth may want to know of the connection. */
@@ -75,7 +77,7 @@ export class RoomTransport extends WebSocketTransport {
     keepPlace(room, place);
     // The newest connection wins the seat: the one before may be a frozen gateway's, which would not close for long.
     const before = known === undefined ? undefined : room.clients.get(seat.sessionId);
-    const client = new RoomClient(seat.sessionId, place, room, this.#guard, token);
+    const client = new RoomClient(seat, place, room, this.#guard);
     place.on("resync", () => {
       try {
         resendState(room, client);

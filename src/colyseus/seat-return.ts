@@ -16,6 +16,7 @@ import {
 } from "@colyseus/core";
 import { ERRORS } from "../errors.ts";
 import { override } from "./override.ts";
+import type { RoomClient } from "./room-client.ts";
 import type { RoomGuard } from "./room-guard.ts";
 import { internals, silence } from "./room-internals.ts";
 
@@ -126,7 +127,11 @@ async function untilAllowed(
   context: AuthContext,
 ): Promise<void> {
   const { sessionId } = client;
-  const isRight = guard.opensSeat(room, sessionId, hash) && (await isSameUser(room, guard, client, context));
+  // Who is connected was let in once. The auth token of then may be over by now, and theirs is not asked for again.
+  const { isConnected } = client as Partial<RoomClient>;
+  const isRight =
+    guard.opensSeat(room, sessionId, hash) &&
+    (isConnected === true || (await isSameUser(room, guard, client, context)));
   if (!isRight) {
     await guard.wrongToken(room, sessionId, context.ip);
     throw refusal();
@@ -134,6 +139,18 @@ async function untilAllowed(
   // A quick player is back before a slow hook has kept their seat.
   await undecidedIn.get(room)?.get(sessionId)?.promise;
   if (client.readyState !== WebSocket.OPEN || !guard.opensSeat(room, sessionId, hash)) throw refusal();
+  if (isConnected === true && isSuperseded(room, guard, sessionId, hash)) throw refusal();
+}
+
+/**
+ * Whether the seat of a connection that lost its place has gone to a newer one meanwhile, which has not said yet that it has
+ * heard of its token. What sits there may also be that same connection's former place.
+ */
+function isSuperseded(room: Room, guard: RoomGuard, sessionId: string, hash: string): boolean {
+  const there = room.clients.get(sessionId) as (AnyClient & Partial<RoomClient>) | undefined;
+  if (there === undefined) return false;
+  const token = there.isConnected === true ? there.presentedToken : there.reconnectionToken;
+  return token !== undefined && guard.resolveToken(room, sessionId, token) !== hash;
 }
 
 /**

@@ -306,9 +306,10 @@ function parseAsked(bytes: Buffer): Asked {
       reconnectionToken: typeof asked.reconnectionToken === "string" ? asked.reconnectionToken : undefined,
       skipHandshake: asked.skipHandshake === true,
       authToken: typeof asked.authToken === "string" ? asked.authToken : null,
+      isConnected: asked.isConnected === true,
     },
     origin: {
-      headers: typeof asked.headers === "object" ? asked.headers : {},
+      headers: typeof asked.headers === "object" ? (asked.headers ?? {}) : {},
       remoteAddress: typeof asked.remoteAddress === "string" ? asked.remoteAddress : "",
     },
   };

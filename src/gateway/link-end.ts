@@ -15,6 +15,8 @@ const LOOKS = 6;
 const GATHER_MS = 4;
 /** How soon is looked again whether what must wait may go. */
 const LOOK_AGAIN_MS = 20;
+const PING = wholeFrame(KIND.ping);
+const PONG = wholeFrame(KIND.pong);
 
 export interface LinkEndParts {
   readonly socket: Duplex;
@@ -125,7 +127,7 @@ export class LinkEnd {
     try {
       this.#reader.push(chunk, (frame) => {
         if (!this.#isOpen) return;
-        if (frame.kind === KIND.ping) this.put(KIND.pong, NO_ROOM);
+        if (frame.kind === KIND.ping) this.#socket.write(PONG);
         else if (frame.kind !== KIND.pong) this.#parts.onFrame(frame);
       });
     } catch (error) {
@@ -146,8 +148,15 @@ export class LinkEnd {
         this.close(`silent for ${silentMs} ms`);
         return;
       }
-      this.put(KIND.ping, NO_ROOM);
+      this.#socket.write(PING);
       this.#look();
     });
   }
+}
+
+/** Signs of life go past what waits: an end whose rooms may not speak for a while is not gone. */
+function wholeFrame(kind: Kind): Buffer {
+  const writer = new LinkWriter();
+  writer.put(kind, NO_ROOM);
+  return Buffer.from(writer.take());
 }

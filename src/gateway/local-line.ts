@@ -25,7 +25,9 @@ export class LocalLine implements Line {
   open(player: Player): Promise<boolean> {
     const { epochHere, gate, transport } = this.#parts;
     const epoch = epochHere(player.roomId);
-    if (epoch === undefined || !gate.admits(player.roomId, epoch)) return Promise.resolve(false);
+    if (player.isGone || epoch === undefined || !gate.admits(player.roomId, epoch)) {
+      return Promise.resolve(false);
+    }
     const place = new Place(new LocalEnd(player));
     const { seat, origin } = player;
     player.placed(

@@ -134,7 +134,8 @@ export class OwnerLink implements Line {
   }
 
   #deliver(frame: Frame): void {
-    if (!this.#parts.gate.admits(frame.roomId, frame.epoch)) return;
+    // Learnt of when the place was opened. What is still on its way when all have left must not be remembered for ever.
+    if (frame.epoch < (this.#parts.gate.newest(frame.roomId) ?? 0)) return;
     const message = messageOf(frame);
     const framed = frameOf(message);
     eachRecipient(frame, (place) => {
@@ -146,8 +147,8 @@ export class OwnerLink implements Line {
   #opened(place: number, roomId: RoomId, epoch: Epoch): void {
     const opening = this.#openings.get(place);
     const head = headOf(roomId, epoch);
-    if (opening === undefined || !this.#parts.gate.admits(roomId, epoch)) {
-      // Given up meanwhile, or of an activation that is over: that owner does not know it yet.
+    if (opening === undefined || opening.player.isGone || !this.#parts.gate.admits(roomId, epoch)) {
+      // Given up meanwhile, the player's socket is closed, or of an activation that is over: that owner does not know it yet.
       this.#end.put(KIND.gone, head, place, closing(ABNORMAL_CLOSURE));
       opening?.settle(false);
       return;

@@ -107,7 +107,7 @@ export class Player {
   get seat(): SeatRequest {
     const { seat } = this.#parts;
     if (!this.#hasJoined || this.#token === undefined) return seat;
-    return { ...seat, reconnectionToken: this.#token, skipHandshake: true };
+    return { ...seat, reconnectionToken: this.#token, skipHandshake: true, isConnected: true };
   }
 
   get isGone(): boolean {

@@ -212,7 +212,11 @@ export class Router {
   }
 
   #leave(player: Player): void {
-    if (!this.#door.leave(player)) return;
+    if (!this.#door.leave(player)) {
+      // Never came in: the handshake could not be completed.
+      if (!this.#playersOf.has(player.roomId)) this.#gate.forget(player.roomId);
+      return;
+    }
     const left = (this.#playersOf.get(player.roomId) ?? 1) - 1;
     if (left > 0) {
       this.#playersOf.set(player.roomId, left);

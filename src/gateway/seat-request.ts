@@ -23,5 +23,6 @@ export function parseSeatRequest(target: string | undefined): SeatRequest | unde
     reconnectionToken: url.searchParams.get("reconnectionToken") ?? undefined,
     skipHandshake: url.searchParams.has("skipHandshake"),
     authToken: url.searchParams.get("_authToken"),
+    isConnected: false,
   };
 }

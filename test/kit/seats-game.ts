@@ -127,13 +127,14 @@ class SlowRoom extends SeatsRoom {
 }
 
 /**
- * Knows its players by the auth tokens of their pages: "ada-1" and "ada-2" are both ada's. Whoever is called "twin" is given
- * a session id by that name.
+ * Knows its players by the auth tokens of their pages: "ada-1" and "ada-2" are both ada's, and "ada-2@9000" until then. Whoever
+ * is called "twin" is given a session id by that name.
  */
 class LoginRoom extends ProbeRoom {
   static override onAuth(token: string, _options: unknown, _context: AuthContext): Promise<unknown> {
     const [user, login] = (token ?? "").split("-");
     if (user === undefined || login === undefined) throw new Error("who are you?");
+    if (Date.now() > Number(login.split("@")[1] ?? Infinity)) throw new Error("that login is over");
     return Promise.resolve({ id: user, login, ...(user === "twin" ? { sessionId: "twin" } : {}) });
   }
 }

@@ -38,6 +38,7 @@ test("[GATE1] the room is read from where the stock SDK puts it, behind any path
     reconnectionToken: "tok",
     skipHandshake: true,
     authToken: null,
+    isConnected: false,
   };
   expect(parseSeatRequest("/proc/room-1?sessionId=s1&reconnectionToken=tok&skipHandshake=1")).toEqual(
     expected,

@@ -96,7 +96,14 @@ test("a place is given where the room is, and refused where it is not, or where 
   ]);
   expect(frames[0]).toMatchObject({ roomId: ROOM, epoch: EPOCH });
   expect(seated.map(({ seat }) => seat)).toEqual([
-    { roomId: ROOM, sessionId: "s1", reconnectionToken: "t", skipHandshake: true, authToken: null },
+    {
+      roomId: ROOM,
+      sessionId: "s1",
+      reconnectionToken: "t",
+      skipHandshake: true,
+      authToken: null,
+      isConnected: false,
+    },
   ]);
 });
 

@@ -146,6 +146,25 @@ test("[OWN4] a room's word waits when the lease has run out under it; other fram
   expect(far.frames.at(-1)?.kind).toBe(KIND.cut);
 });
 
+test("[OWN7] a link whose rooms may not speak for long, and have a word that waits, is not taken for dead", async () => {
+  let maySpeak = true;
+  const { clock, near, far } = pair({ maySpeak: () => maySpeak });
+  near.end.put(KIND.cut, HEAD, 1);
+  await settle();
+  near.end.putDown(HEAD, 1, Buffer.of(15, 1));
+  maySpeak = false;
+  for (let look = 0; look < 20; look++) {
+    clock.advance(SILENT_MS / 6);
+    await settle();
+  }
+  expect([near.ends, far.ends]).toEqual([[], []]);
+  expect(far.frames).toHaveLength(1);
+  maySpeak = true;
+  clock.advance(50);
+  await settle();
+  expect(far.frames.slice(1).map((frame) => messageOf(frame).toString("hex"))).toEqual(["0f01"]);
+});
+
 test("a broken socket ends the link once, with the reason", async () => {
   const { near, far } = pair();
   near.socket.destroy(new Error("reset"));
