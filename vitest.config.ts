@@ -1,5 +1,10 @@
 import { defineConfig } from "vitest/config";
 
+/** What takes the machine's processors or its well-known ports, or measures a pause in ms. */
+const ALONE = ["chaos", "local-*", "pause-owner", "recovery-order", "starved-node"].map(
+  (name) => `test/cluster/${name}.test.ts`,
+);
+
 export default defineConfig({
   test: {
     projects: [
@@ -32,13 +37,25 @@ export default defineConfig({
       {
         test: {
           name: "cluster",
-          // After all others: what two cores are busy with beside it would be a fault that no test asked for.
+          // After those above: what keeps both cores busy beside it would be a fault that no test asked for.
           sequence: { groupOrder: 3 },
-          include: ["test/cluster/**/*.test.ts", "test/browser/**/*.test.ts"],
+          include: ["test/cluster/**/*.test.ts"],
+          exclude: ALONE,
           globalSetup: ["test/kit/global-setup.ts"],
           testTimeout: 90_000,
           hookTimeout: 60_000,
-          // Each test runs several processes; two cores carry one such test at a time.
+          // Each test runs several processes, and mostly waits: for leases, faults and retries.
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: "alone",
+          sequence: { groupOrder: 4 },
+          include: [...ALONE, "test/browser/**/*.test.ts"],
+          globalSetup: ["test/kit/global-setup.ts"],
+          testTimeout: 90_000,
+          hookTimeout: 60_000,
           fileParallelism: false,
         },
       },
