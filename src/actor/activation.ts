@@ -113,6 +113,11 @@ export class Activation implements Saveable {
     this.unsavedSinceMs ??= nowMs;
   }
 
+  /** Finds changes of the state that no patch has announced yet. */
+  noticeUnsent(nowMs: number): void {
+    if (this.unsavedSinceMs === undefined && hasUnsentChanges(this.room)) this.markChanged(nowMs);
+  }
+
   /** Finds changes that no patch announced: a room that never patches, and what is not Schema state at all. */
   findChanges(nowMs: number): void {
     if (this.unsavedSinceMs !== undefined) return;

@@ -41,23 +41,26 @@ export function tellOfRooms(
   isLeaseHeld: boolean,
   nowMs: number,
 ): OwnRoom[] {
-  return [...activations].map((activation) => ({
-    roomId: activation.roomId,
-    name: activation.name,
-    epoch: activation.epoch,
-    phase: !isLeaseHeld ? "frozen" : activation.phase.name === "active" ? "active" : "moving",
-    players: activation.players,
-    seats: activation.occupants.size,
-    checkpoint:
-      activation.saved === undefined
-        ? null
-        : {
-            seq: activation.saved.seq,
-            ageMs: Math.round(nowMs - activation.saved.atMs),
-            bytes: activation.saved.bytes,
-          },
-    rpoMs: rpoMs(activation, nowMs),
-  }));
+  return [...activations].map((activation) => {
+    activation.noticeUnsent(nowMs); // what was changed since the last patch is unsaved as well
+    return {
+      roomId: activation.roomId,
+      name: activation.name,
+      epoch: activation.epoch,
+      phase: !isLeaseHeld ? "frozen" : activation.phase.name === "active" ? "active" : "moving",
+      players: activation.players,
+      seats: activation.occupants.size,
+      checkpoint:
+        activation.saved === undefined
+          ? null
+          : {
+              seq: activation.saved.seq,
+              ageMs: Math.round(nowMs - activation.saved.atMs),
+              bytes: activation.saved.bytes,
+            },
+      rpoMs: rpoMs(activation, nowMs),
+    };
+  });
 }
 
 /** Another node's word; undefined when it does not answer in time. Never rejects. */

@@ -17,10 +17,10 @@ export interface AtRisk {
   readonly savingSinceMs: number | undefined;
 }
 
-/** The age of a room's oldest unsaved change; 0 when nothing is unsaved. */
+/** The age of a room's oldest unsaved change, at least 1; 0 when nothing is unsaved. */
 export function rpoMs({ unsavedSinceMs, savingSinceMs }: AtRisk, nowMs: number): number {
   const sinceMs = savingSinceMs ?? unsavedSinceMs;
-  return sinceMs === undefined ? 0 : Math.max(0, Math.round(nowMs - sinceMs));
+  return sinceMs === undefined ? 0 : Math.max(1, Math.round(nowMs - sinceMs));
 }
 
 /** Over all rooms, those with nothing unsaved included: they are the ones that a crash would cost nothing. */

@@ -75,13 +75,19 @@ const eachHears = (
 ): Promise<unknown> =>
   Promise.all(nodeIds.map((nodeId) => cluster.events.next(name, (_facts, from) => from === nodeId)));
 
-/** That their rooms are where they were, with all that the players have had. */
-async function expectNothingMoved(...witnesses: readonly Witness[]): Promise<void> {
+/**
+ * That their rooms are where they were, with all that the players have had.
+ *
+ * @param relinked those whose gateway did not hear of the owner for a lease: it presents their seat anew, on the same socket
+ */
+async function expectNothingMoved(witnesses: readonly Witness[], relinked?: Witness): Promise<void> {
   for (const witness of witnesses) {
     const { player } = witness;
     await player.untilTicking();
     const seen = await player.inSync();
-    expect(seen.calls[player.sessionId]).toEqual({ joins: 1, reconnects: 0, leaves: 0 });
+    const reconnects = witness === relinked ? (seen.calls[player.sessionId]?.reconnects ?? 0) : 0;
+    expect(reconnects).toBeLessThanOrEqual(1);
+    expect(seen.calls[player.sessionId]).toEqual({ joins: 1, reconnects, leaves: 0 });
     player.expectUndisturbed();
     expect(expectOneVoice(witness)).toHaveLength(1);
     await expectOneOwner(cluster, player, 1);
@@ -103,7 +109,7 @@ networkTest("[OWN7] [OWN6] nobody reaches Postgres: play goes on for leases, and
   const left = eachHears("failsafe:left");
   await fault.heal();
   await left;
-  await expectNothingMoved(a, b, c);
+  await expectNothingMoved([a, b, c]);
   expect(cluster.events.of("lease:lapsed")).toHaveLength(lapses);
   for (const { player } of [a, b, c]) await player.room.leave();
 });
@@ -129,7 +135,7 @@ networkTest(
       const said = witness.heard.filter(({ at }) => at > stillAt + 100 && at < healedAt);
       expect(said, "what was said without a lease").toEqual([]);
     }
-    await expectNothingMoved(a, b, c);
+    await expectNothingMoved([a, b, c], a);
     for (const { player } of [a, b, c]) await player.room.leave();
   },
 );
