@@ -108,7 +108,9 @@ test("[SEAT1] [SEAT2] with the player told, who has not answered yet: the seat i
   await back.acknowledge();
   await expectSeats(cluster, witness, { present: [witness.sessionId, seat.sessionId] });
   const seen = await witness.inSync();
-  expect(seen.calls[seat.sessionId]).toEqual({ joins: 1, reconnects: 0, leaves: 0 });
+  // Their gateway may have presented their seat before they come by themselves: then that is a return.
+  expect(seen.calls[seat.sessionId]).toMatchObject({ joins: 1, leaves: 0 });
+  expect(seen.calls[seat.sessionId]?.reconnects).toBeLessThanOrEqual(1);
   back.leave();
   expect(await back.closed).toBe(4000);
   await expectOneFreeSeat();
