@@ -23,7 +23,7 @@ test("[OWN1] [OWN2] [OWN4] [REC1] [REC2] [COM1] [COM4] [SEAT1] [RED1] half a min
   const report = textReport(
     run,
     verdict,
-    `SEED=${seed} npx vitest run --project cluster test/cluster/chaos.test.ts`,
+    `SEED=${seed} npx vitest run --project alone test/cluster/chaos.test.ts`,
   );
   if (verdict.violations.length > 0) console.info(report);
   expect(verdict.violations).toEqual([]);
