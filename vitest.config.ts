@@ -1,9 +1,15 @@
 import { defineConfig } from "vitest/config";
 
-/** What takes the machine's processors or its well-known ports, or measures a pause in ms. */
-const ALONE = ["chaos", "local-*", "pause-owner", "recovery-order", "starved-node"].map(
-  (name) => `test/cluster/${name}.test.ts`,
-);
+/** What takes the machine's processors or its well-known ports, or asks that something happen within a second or so. */
+const ALONE = [
+  "chaos",
+  "freeze-owner",
+  "local-*",
+  "pause-owner",
+  "recovery-order",
+  "redis-faults",
+  "starved-node",
+].map((name) => `test/cluster/${name}.test.ts`);
 
 export default defineConfig({
   test: {
