@@ -8,6 +8,7 @@ const ALONE = [
   "pause-owner",
   "recovery-order",
   "redis-faults",
+  "slow-player",
   "starved-node",
 ].map((name) => `test/cluster/${name}.test.ts`);
 
