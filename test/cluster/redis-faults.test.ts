@@ -54,7 +54,7 @@ const FAULTS: readonly Fault[] = [
     what: "is killed, and starts empty",
     bite: () => redis.kill(),
     heal: () => redis.restart(),
-    error: /clos|ECONN|reset/iu,
+    error: /clos|ECONN|reset|writeable/iu,
   },
   { what: "hangs", bite: () => redis.hang(), heal: () => redis.wake(), error: /no answer/u },
   {
