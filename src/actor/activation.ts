@@ -83,7 +83,9 @@ export class Activation implements Saveable {
   }
 
   get mayCommit(): boolean {
-    return this.isActive || (this.phase.name === "ended" && this.phase.why === "disposed");
+    const { phase } = this;
+    if (phase.name === "moving") return !phase.isSealed;
+    return this.isActive || (phase.name === "ended" && phase.why === "disposed");
   }
 
   get isGone(): boolean {

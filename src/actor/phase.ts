@@ -6,8 +6,11 @@ export type Phase =
   /** The author's onCreate runs, or a checkpoint is read back. Nothing ticks and nobody is heard. */
   | { readonly name: "opening" }
   | { readonly name: "active" }
-  /** On its way to another node: frozen, saved, let go. */
-  | { readonly name: "moving" }
+  /**
+   * On its way to another node: frozen, saved, let go. Nobody comes or goes any more; a hook that was under way may still
+   * commit, until the last checkpoint is about to be taken (`isSealed`).
+   */
+  | { readonly name: "moving"; readonly isSealed: boolean }
   /** Over. What comes now from its timers or sockets is dropped. */
   | { readonly name: "ended"; readonly why: "moved" | "disposed" | "fenced" | "failed" };
 

@@ -2,6 +2,7 @@
 // open-room.ts, which ones are here in room-table.ts, players' comings and goings in players.ts.
 
 import type { Client, Room } from "@colyseus/core";
+import { untilLeft } from "../colyseus/hosted-seats.ts";
 import { setElapsed } from "../colyseus/room-internals.ts";
 import type { RoomGuard } from "../colyseus/room-guard.ts";
 import type { Config } from "../config.ts";
@@ -222,14 +223,24 @@ export class RoomHost implements RoomGuard {
     return this.#table.untilEnded();
   }
 
+  /** Resolves when the hooks of all who are just leaving the room have ended, and that is durable, or have kept the seats. */
+  untilLeft({ room }: Activation): Promise<void> {
+    return untilLeft(room);
+  }
+
   /** See Players. */
   seatsOf(activation: Activation): NewSeat[] {
     return this.#players.seatsOf(activation);
   }
 
-  /** Freezes a room for its last checkpoint here. */
+  /** Freezes a room that is to move. The hooks of who is leaving it go on. */
   freeze(activation: Activation): void {
-    activation.phase = { name: "moving" };
+    activation.phase = { name: "moving", isSealed: false };
+  }
+
+  /** From now on nothing begins that its last checkpoint here would not know of. */
+  seal(activation: Activation): void {
+    activation.phase = { name: "moving", isSealed: true };
   }
 
   /** See RoomTable. */

@@ -3,6 +3,7 @@
 // to a seat is in seat-return.ts.
 
 import { ClientState, CloseCode, Room, type Client, type ClientPrivate, type Deferred } from "@colyseus/core";
+import { Leaves } from "./leaves.ts";
 import { override, untilOwned } from "./override.ts";
 import type { RoomGuard } from "./room-guard.ts";
 import { internals } from "./room-internals.ts";
@@ -17,6 +18,18 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 const withoutRule = new WeakSet<Room>();
 /** Players who were given up: a hook that keeps their seats now would keep them for ever. */
 const givenUp = new WeakSet<Client>();
+
+const leaves = new Leaves();
+
+/** The same as untilOwned, but for ever pending when the room is on its way: its next owner finds out by itself who is gone. */
+function untilStaying(room: Room, guard: RoomGuard): Promise<void> | undefined {
+  return guard.isMoving(room) ? new Promise(() => {}) : untilOwned(room, guard);
+}
+
+/** Resolves when all who are just leaving this room have left it, or their seats are kept. */
+export function untilLeft(room: Room): Promise<void> {
+  return leaves.none(room);
+}
 
 /**
  * A connection that breaks before the player has acknowledged the join, or while onReconnect runs, loses the seat in
@@ -40,11 +53,12 @@ export function wrapDrops(room: Room, guard: RoomGuard): void {
     const ms = Number.isFinite(seconds) ? Number(seconds) * 1_000 : Number.POSITIVE_INFINITY;
     if (guard.kept(room, client, ms) && Number.isFinite(ms)) lapseAfter(room, guard, client, ms);
     decided(room, client.sessionId);
+    leaves.end(room, client);
     return pending;
   });
 
   override(room, "_onLeave", async (client: Client & ClientPrivate, code?: number) => {
-    const waiting = untilOwned(room, guard);
+    const waiting = untilStaying(room, guard);
     if (waiting !== undefined) await waiting;
     const { sessionId } = client;
     const isReturnCutShort =
@@ -52,11 +66,18 @@ export function wrapDrops(room: Room, guard: RoomGuard): void {
       (client.state === ClientState.RECONNECTING || code === CloseCode.FAILED_TO_RECONNECT);
     if (isReturnCutShort) client.state = ClientState.JOINING; // so that onDrop is called, not onLeave
     const isThere = room.clients.get(sessionId) === client;
-    if (isThere) undecided(room, sessionId);
-    await _onLeave.call(room, client, isReturnCutShort ? CloseCode.ABNORMAL_CLOSURE : code);
-    if (isThere) decided(room, sessionId);
-    // Colyseus says nothing of a player who left while onJoin ran. And who asked to leave is told when it is durable.
-    if (!isSeatInUse(room, client)) await guard.left(room, sessionId);
+    if (isThere) {
+      undecided(room, sessionId);
+      leaves.begin(room, client);
+    }
+    try {
+      await _onLeave.call(room, client, isReturnCutShort ? CloseCode.ABNORMAL_CLOSURE : code);
+      if (isThere) decided(room, sessionId);
+      // Colyseus says nothing of a player who left while onJoin ran. And who asked to leave is told when it is durable.
+      if (!isSeatInUse(room, client)) await guard.left(room, sessionId);
+    } finally {
+      leaves.end(room, client);
+    }
   });
 
   override(room, "_onMessage", (client: Client & ClientPrivate, bytes: Buffer) => {
@@ -83,7 +104,7 @@ function lapseAfter(room: Room, guard: RoomGuard, client: Client, ms: number): v
     room,
     sessionId,
     ms,
-    () => untilOwned(room, guard),
+    () => untilStaying(room, guard),
     () => {
       if (pending !== undefined && _reconnections[reconnectionToken]?.[1] === pending) pending.reject(false);
     },

@@ -19,7 +19,7 @@ export interface RoomGuard {
    * stays pending for ever when the room has gone elsewhere
    */
   untilOwned(room: Room): Promise<void> | undefined;
-  /** Whether the room is on its way to another node: if it has come to its end, it ends there. */
+  /** Whether the room is on its way to another node: who leaves it now does so there, and if it has come to its end, it ends there. */
   isMoving(room: Room): boolean;
   /** How long a room whose author says nothing of it keeps the seat of a player whose connection broke. */
   readonly seatHoldMs: number;

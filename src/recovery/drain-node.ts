@@ -16,6 +16,8 @@ import type { Clock } from "../runtime/clock.ts";
 /** Rooms that are moved at the same time. */
 const MOVES_AT_ONCE = 8;
 const SAVE_AGAIN_MS = 250;
+/** How long a room waits for the hooks of players who were leaving it. Those who stay see it stand still meanwhile. */
+const LEAVES_MS = 2_000;
 
 export interface DrainParts {
   readonly config: Config;
@@ -48,9 +50,7 @@ export async function drainRooms(parts: DrainParts): Promise<Drained> {
     }
   };
   await Promise.all(Array.from({ length: MOVES_AT_ONCE }, work));
-  const leftMs = Math.max(0, endsMs - clock.monotonicMs());
-  const late = (): Error => new RingsideError("ROOM_MOVING");
-  await within(clock, leftMs, host.untilEnded(), late).catch(() => {}); // what is left ends once more, elsewhere
+  await isDoneBy(clock, endsMs, host.untilEnded()); // what is left ends once more, elsewhere
   return { moved, left };
 }
 
@@ -61,16 +61,16 @@ async function moveAway(parts: DrainParts, activation: Activation, endsMs: numbe
   const { roomId, epoch } = activation;
   const startedMs = clock.monotonicMs();
   host.freeze(activation);
+  // A hook that takes longer is called again by the next owner.
+  const untilLeft = (): Promise<boolean> => {
+    const leavesEndMs = Math.min(endsMs, clock.monotonicMs() + LEAVES_MS);
+    return isDoneBy(clock, leavesEndMs, host.untilLeft(activation));
+  };
+  await untilLeft();
+  host.seal(activation);
   // A commit whose outcome is not known when the time is up is found by the next owner: it is in the checkpoint, or is not.
-  const isSettled = await within(
-    clock,
-    endsMs - clock.monotonicMs(),
-    commits.idle(activation),
-    () => new RingsideError("ROOM_MOVING"),
-  ).then(
-    () => true,
-    () => false,
-  );
+  const isSettled = await isDoneBy(clock, endsMs, commits.idle(activation));
+  await untilLeft(); // whose hooks waited for those commits
   let isSaved: boolean | undefined = isSettled ? undefined : false;
   while (isSaved === undefined && clock.monotonicMs() < endsMs) {
     try {
@@ -86,4 +86,12 @@ async function moveAway(parts: DrainParts, activation: Activation, endsMs: numbe
   const isReleased = await directory.release(roomId, epoch).catch(() => false);
   events.emit("room:moved", { roomId, epoch, moveMs: Math.round(clock.monotonicMs() - startedMs) });
   return isSaved === true && isReleased;
+}
+
+function isDoneBy(clock: Clock, endsMs: number, work: Promise<unknown>): Promise<boolean> {
+  const late = (): Error => new RingsideError("ROOM_MOVING");
+  return within(clock, Math.max(0, endsMs - clock.monotonicMs()), work, late).then(
+    () => true,
+    () => false,
+  );
 }

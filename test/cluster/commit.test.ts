@@ -120,6 +120,23 @@ test("[MOVE1] a room that is ending when its node leaves ends there, and once", 
   expect(cluster.events.of("room:restored")).toEqual([]);
 });
 
+test("[MOVE1] a leave that is under way when its room moves is done where it began, and once", async () => {
+  await using cluster = await start({ env: SELDOM });
+  const player = await cluster.place({ room: "commits", options: { slowLeave: ["first", "second"] } });
+  const witness = await cluster.joinTo(player, undefined);
+  const owner = await cluster.ownerOf(player.roomId);
+  const leaving = player.room.leave();
+  await until("its hook has begun", async () => (await keysOf(cluster)).includes("first"));
+  expect(await owner.drain()).toBe(0);
+  await leaving;
+  await until("the witness is back", () => witness.returns === 1);
+  expect((await cluster.room(player.roomId)).seats).toBe(1);
+  expect(await keysOf(cluster)).toEqual(["first", "second"]);
+  // Had the next owner been told of the leave too, its first entry would have been refused.
+  expect(cluster.events.of("room:threw")).toEqual([]);
+  expect(mirrorOf(witness).done).toBe(2);
+});
+
 test("[MOVE1] a room whose last player has left while it is moved ends where it is opened next, and there only", async () => {
   const env = { ...SELDOM, STORE_MS: "10000", COMMIT_MS: "20000", SEAT_HOLD_MS: "1000" };
   await using cluster = await start({ env });

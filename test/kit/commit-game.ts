@@ -1,6 +1,7 @@
 // Rooms that commit from everywhere an author may: a command, a tick, a timer, the last player's leave, the end. Each commit
 // enters a row into the table `entry`, which the test has made, and counts it in the state, so that a test sees both.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { defineRoom, Room, type Client } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { command, commit, defineCluster, RingsideError, type CommitTx } from "../../src/index.ts";
@@ -40,6 +41,8 @@ interface CommitOptions {
   readonly onDispose?: string;
   /** The same, but the hook ends before it does. */
   readonly afterDispose?: string;
+  /** The keys of the entries that a leave makes one after the other, slowly: longer than a move takes. */
+  readonly slowLeave?: readonly string[];
 }
 
 const CommitState = schema(
@@ -95,8 +98,12 @@ export class CommitRoom extends Room<{ state: InstanceType<typeof CommitState> }
   }
 
   override async onLeave(): Promise<void> {
-    const { onLeave: key } = this.#options;
-    if (key !== undefined) await commit(this, (tx) => this.#enter({ key, way: "plain" }, tx));
+    const { onLeave, slowLeave = [] } = this.#options;
+    if (onLeave !== undefined) await commit(this, (tx) => this.#enter({ key: onLeave, way: "plain" }, tx));
+    for (const key of slowLeave) {
+      await commit(this, (tx) => this.#enter({ key, way: "plain" }, tx));
+      await sleep(300);
+    }
   }
 
   override async onDispose(): Promise<void> {

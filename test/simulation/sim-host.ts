@@ -117,12 +117,21 @@ export class SimHost {
   }
 
   freeze(room: SimRoom): void {
-    room.phase = { name: "moving" };
+    room.phase = { name: "moving", isSealed: false };
+  }
+
+  seal(room: SimRoom): void {
+    room.phase = { name: "moving", isSealed: true };
   }
 
   resume(): void {}
 
-  /** Rooms of the simulation go on for ever. */
+  /** Nobody leaves the simulation's rooms. */
+  untilLeft(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** They go on for ever. */
   untilEnded(): Promise<void> {
     return Promise.resolve();
   }
