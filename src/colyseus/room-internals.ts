@@ -57,10 +57,12 @@ export function internals(room: Room): RoomInternals {
   return room as unknown as RoomInternals;
 }
 
-/** Whether the room's state has changes that no patch has carried yet. */
+/** Whether the room's state, or what a player may see of it, has changes that no patch has carried yet. */
 export function hasUnsentChanges(room: Room): boolean {
   const encoder = internals(room)._serializer.encoder;
-  return encoder !== undefined && (encoder.hasChanges || encoder.hasUnreliableChanges);
+  if (encoder === undefined) return false;
+  if (encoder.hasChanges || encoder.hasUnreliableChanges) return true;
+  return encoder.context.hasFilters && room.clients.some(({ view }) => (view?.changes.size ?? 0) > 0);
 }
 
 /**

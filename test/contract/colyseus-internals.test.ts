@@ -5,12 +5,15 @@ import { readFileSync } from "node:fs";
 import { Client as SdkClient } from "@colyseus/sdk";
 import { LocalDriver, LocalPresence, matchMaker, Room, RegisteredHandler, ClientState } from "@colyseus/core";
 import { WebSocketClient, WebSocketTransport } from "@colyseus/ws-transport";
-import { schema, t } from "@colyseus/schema";
+import { schema, StateView, t } from "@colyseus/schema";
 import { beforeAll, describe, expect, test } from "vitest";
 import { evict, hasUnsentChanges, internals, setElapsed } from "../../src/colyseus/room-internals.ts";
 import { standInFor } from "../../src/actor/stand-in.ts";
 
 const State = schema({ counter: t.number().default(0) }, "ContractState");
+
+const Hidden = schema({ face: t.string() }, "ContractHidden");
+const Hiding = schema({ card: t.ref(Hidden).view() }, "ContractHiding");
 
 class ContractRoom extends Room {
   override state = new State();
@@ -66,6 +69,21 @@ describe("a room", () => {
     room.broadcastPatch();
     room.broadcastPatch();
     expect(seen).toEqual([true, false]);
+  });
+
+  test("has not told a player what they may see anew before the patch that follows", async () => {
+    const room = await create("views");
+    const card = new Hidden({ face: "ace" });
+    room.setState(new Hiding({ card }) as never);
+    const view = new StateView();
+    room.clients.push({ sessionId: "seer", state: ClientState.JOINED, view, raw: () => {} } as never);
+    room.broadcastPatch();
+    expect(hasUnsentChanges(room)).toBe(false);
+    view.add(card);
+    expect(hasUnsentChanges(room)).toBe(true);
+    room.broadcastPatch();
+    expect(hasUnsentChanges(room)).toBe(false);
+    room.clients.length = 0;
   });
 
   test("ticks its clock through the property that we replace", async () => {
