@@ -14,6 +14,7 @@ import { captureViews } from "../colyseus/state-views.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import { captureTimers, timersPrint } from "./durable-timers.ts";
 import type { Phase } from "./phase.ts";
+import { agePrint } from "./seat-plan.ts";
 import type { SeatToken } from "./seat-token.ts";
 
 /** Whoever sits in a seat: a connected player, or the stand-in for one who is away. */
@@ -49,6 +50,7 @@ export class Activation implements Saveable {
   isCommitting = false;
   #lastExtras: number | string = "";
   #lastTimers: string | undefined;
+  #lastAge = 0;
 
   /** Everyone with a seat whose onJoin has at least begun. */
   readonly occupants = new Map<string, Occupant>();
@@ -125,6 +127,7 @@ export class Activation implements Saveable {
     if (this.unsavedSinceMs !== undefined) return;
     const { room } = this;
     if (hasUnsentChanges(room) || timersPrint(room) !== this.#lastTimers) this.markChanged(nowMs);
+    else if (this.#age !== this.#lastAge) this.markChanged(nowMs);
     else if (printOf(this.#extras()) !== this.#lastExtras) this.markChanged(nowMs);
   }
 
@@ -133,6 +136,7 @@ export class Activation implements Saveable {
     const extras = this.#extras();
     this.#lastExtras = printOf(extras);
     this.#lastTimers = timersPrint(this.room);
+    this.#lastAge = this.#age;
     return {
       // Without players nobody knows it by any; to work it out for the first time is dear.
       layout: this.occupants.size === 0 ? undefined : layoutOf(this.room),
@@ -142,6 +146,10 @@ export class Activation implements Saveable {
       timers: captureTimers(this.room),
       answers: captureAnswers(this.room),
     };
+  }
+
+  get #age(): number {
+    return agePrint(this.away.values(), this.room.clock.elapsedTime);
   }
 
   #extras(): Extras {

@@ -78,3 +78,20 @@ export function waitOf(
   // Whose time was about to end could not use what was left of it while there was no owner.
   return { ms: Math.min(away.heldMs, Math.max(leftMs, returnMs)), next: "give up" };
 }
+
+/** The room's clock is saved when so much of a kept seat's time is over, but not more often than once in AGE_MS_MIN. */
+const AGE_PART = 1 / 20;
+const AGE_MS_MIN = 1_000;
+
+/**
+ * Changes when the room's clock is to be saved for the sake of those who are away. In a room where nothing else changes, a
+ * crash would otherwise give them the time anew that was over.
+ */
+export function agePrint(away: Iterable<SavedAbsence>, elapsedMs: number): number {
+  let print = 0;
+  for (const { sinceMs, heldMs } of away) {
+    if (!Number.isFinite(heldMs)) continue;
+    print += Math.floor((elapsedMs - sinceMs) / Math.max(AGE_MS_MIN, heldMs * AGE_PART));
+  }
+  return print;
+}

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { planSeats, waitOf } from "../../src/actor/seat-plan.ts";
+import { agePrint, planSeats, waitOf } from "../../src/actor/seat-plan.ts";
 import type { SavedView } from "../../src/colyseus/state-views.ts";
 import type { SessionId } from "../../src/ids.ts";
 
@@ -87,4 +87,16 @@ test("[SEAT1] a seat that its player may never have heard of waits only as long 
     next: "give up",
   });
   expect(waitOf({ mustRejoin: true, isHeard: true }, undefined, AT)).toEqual({ ms: 60_000, next: "give up" });
+});
+
+test("[SEAT4] [CKP3] the clock is due each twentieth of a kept seat's time, each second at most, and never without one", () => {
+  const dueAt = (heldMs: number, untilMs: number): number[] => {
+    const away = [{ sinceMs: 500, heldMs }];
+    const times = Array.from({ length: untilMs / 100 }, (_, index) => 500 + index * 100);
+    return times.filter((ms) => agePrint(away, ms) !== agePrint(away, ms - 100) && ms > 500);
+  };
+  expect(dueAt(6_000, 4_000)).toEqual([1_500, 2_500, 3_500]);
+  expect(dueAt(60_000, 10_000)).toEqual([3_500, 6_500, 9_500]);
+  expect(dueAt(Number.POSITIVE_INFINITY, 10_000)).toEqual([]);
+  expect(agePrint([], 99_999)).toBe(0);
 });
