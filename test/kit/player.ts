@@ -38,7 +38,8 @@ export class Player {
   readonly room: Room;
   readonly sessionId: string;
   readonly roomId: string;
-  drops = 0;
+  /** The codes and reasons with which connections ended that the SDK tried to get back. */
+  readonly dropped: string[] = [];
   returns = 0;
   /** The code with which the session ended for good, if it did. */
   leftWith: number | undefined;
@@ -53,7 +54,7 @@ export class Player {
     // The stock SDK waits up to 5 s between tries; a test cannot.
     room.reconnection.maxDelay = 400;
     room.reconnection.maxRetries = 200;
-    room.onDrop(() => void (this.drops += 1));
+    room.onDrop((code, reason) => void this.dropped.push(`${code} ${reason ?? ""}`));
     room.onReconnect(() => void (this.returns += 1));
     room.onLeave((code) => (this.leftWith = code));
     room.onError(() => {}); // follows a close; the close is what counts
@@ -69,6 +70,10 @@ export class Player {
 
   static async join(client: Client, roomId: string, options: object = {}): Promise<Player> {
     return new Player(await client.joinById(roomId, options));
+  }
+
+  get drops(): number {
+    return this.dropped.length;
   }
 
   ask<Answer>(type: string, message?: unknown): Promise<Answer> {
@@ -108,7 +113,7 @@ export class Player {
         seen: () => ({
           mirror: this.mirror,
           server,
-          drops: this.drops,
+          dropped: this.dropped,
           returns: this.returns,
           leftWith: this.leftWith,
         }),
@@ -122,7 +127,7 @@ export class Player {
     await until(`${this.sessionId} sees the world go on`, () => this.ticks.length > from + 1, {
       seen: () => ({
         last: this.ticks.at(-1),
-        drops: this.drops,
+        dropped: this.dropped,
         returns: this.returns,
         leftWith: this.leftWith,
       }),
@@ -131,7 +136,8 @@ export class Player {
 
   /** That this player has noticed nothing at all. */
   expectUndisturbed(): void {
-    expect({ drops: this.drops, leftWith: this.leftWith }).toEqual({ drops: 0, leftWith: undefined });
+    const { dropped, leftWith } = this;
+    expect({ dropped, leftWith }).toEqual({ dropped: [], leftWith: undefined });
   }
 }
 
