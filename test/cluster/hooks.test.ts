@@ -86,7 +86,7 @@ test("[SEAT1] [SEAT2] a gateway that dies ends no session, whatever the room say
 });
 
 test("[SEAT4] a room that says nothing of broken connections keeps a seat for SEAT_HOLD_MS, unless the player has left", async () => {
-  await using game = await startGame({ nodes: 2, env: { SEAT_HOLD_MS: "1000" } });
+  await using game = await startGame({ nodes: 2, env: { SEAT_HOLD_MS: "3000" } });
   const { cluster, log, calls } = game;
   const owner = cluster.node("node-a");
   const stays = await cluster.place({ owner, gateway: owner, room: "plain", options: { log } });
@@ -103,8 +103,8 @@ test("[SEAT4] a room that says nothing of broken connections keeps a seat for SE
     await until("onLeave", () => calls(each.sessionId).length === 2);
     expect(names(calls(each.sessionId))).toEqual(["onJoin", "onLeave"]);
   }
-  expect((calls(drops.sessionId)[1]?.at ?? 0) - atMs).toBeGreaterThanOrEqual(990);
-  expect((calls(leaves.sessionId)[1]?.at ?? 0) - atMs).toBeLessThan(900);
+  expect((calls(drops.sessionId)[1]?.at ?? 0) - atMs).toBeGreaterThanOrEqual(2_990);
+  expect((calls(leaves.sessionId)[1]?.at ?? 0) - atMs).toBeLessThan(2_900);
   await until("one seat is left", async () => (await seatsOf(cluster, stays.roomId)) === 1);
   stays.expectUndisturbed();
 });
@@ -148,6 +148,7 @@ test("[SEAT1] who leaves while onJoin runs leaves no seat behind", async () => {
   const taken = cluster.events.next("seat:taken", (facts) => facts.sessionId === sessionId);
   const url = `ws://127.0.0.1:${owner.publicPort}/${processId}/${stays.roomId}?sessionId=${sessionId}`;
   const socket = new WebSocket(url);
+  socket.on("error", () => {}); // the room may be quicker than the answer to the handshake
   await until("onJoin runs", () => names(calls(sessionId)).includes("onJoin"));
   socket.terminate();
   await taken;
