@@ -1,7 +1,9 @@
 // Every knob of a node, one row each. The README's table of settings is printed from these rows
 // (`node scripts/readme.ts`). Rows are checked together, and every fault is reported at once.
 
-import { RingsideError } from "./errors.ts";
+import { messageOf, RingsideError } from "./errors.ts";
+import { TrustedProxies } from "./front-door/address.ts";
+import { AllowedOrigins } from "./front-door/origins.ts";
 import { isName, type NodeId } from "./ids.ts";
 import { BadAddress, parseRedisUrl } from "./redis/address.ts";
 
@@ -266,6 +268,55 @@ export const NUMBERS = {
     max: 60_000,
     why: "how long a node may take to accept another's link",
   },
+  httpHeadersMs: {
+    env: "HTTP_HEADERS_MS",
+    fallback: 10_000,
+    min: 100,
+    max: 600_000,
+    why: "how long the headers of a request may take to come, from the beginning of its connection",
+  },
+  httpRequestMs: {
+    env: "HTTP_REQUEST_MS",
+    fallback: 30_000,
+    min: 100,
+    max: 3_600_000,
+    why: "how long a whole request may take to come, with its body",
+  },
+  httpIdleMs: {
+    env: "HTTP_IDLE_MS",
+    fallback: 60_000,
+    min: 100,
+    max: 3_600_000,
+    why: "how long nothing may move on a connection that is not a WebSocket, with an answer under way or not",
+  },
+  httpBodyBytesMax: {
+    env: "HTTP_BODY_BYTES_MAX",
+    fallback: 1024 * 1024,
+    min: 1_024,
+    max: 1024 * 1024 * 1024,
+    why: "how large a request to the game's own routes may be",
+  },
+  matchmakeBytesMax: {
+    env: "MATCHMAKE_BYTES_MAX",
+    fallback: 64 * 1024,
+    min: 256,
+    max: 16 * 1024 * 1024,
+    why: "how large the options of a join may be",
+  },
+  connectionsMax: {
+    env: "CONNECTIONS_MAX",
+    fallback: 20_000,
+    min: 1,
+    max: 1_000_000,
+    why: "how many connections to its public port a node keeps; more are cut at once",
+  },
+  connectionsPerAddressMax: {
+    env: "CONNECTIONS_PER_ADDRESS_MAX",
+    fallback: 1_000,
+    min: 0,
+    max: 1_000_000,
+    why: "how many of them may come from one address (IPv6: from one /64); more are cut at once. 0: any number",
+  },
 } as const satisfies Record<string, NumberRow>;
 
 interface TextRow {
@@ -324,6 +375,22 @@ export const TEXTS = {
     env: ["RINGSIDE_ROLES"],
     fallback: "gateway,rooms",
     why: "what this node is for: gateway (players connect to it), rooms (rooms run on it), or both",
+  },
+  trustedProxies: {
+    env: ["TRUSTED_PROXIES"],
+    fallback: "",
+    why: "addresses and ranges, like 10.0.0.0/8, of the proxies in front, whose x-forwarded-for, -proto and -host are believed; from anybody else these are taken out",
+  },
+  allowedOrigins: {
+    env: ["ALLOWED_ORIGINS"],
+    fallback: "same-host,localhost",
+    why: "the pages that may connect, by their origins: https://play.example.com, https://*.example.com, null; same-host: served from here; localhost: from any port of this machine, to a cluster on it; *: any, without cookies and credentials",
+  },
+  panelToken: {
+    env: ["PANEL_TOKEN"],
+    fallback: "",
+    secret: true,
+    why: "the password that opens Colyseus's monitor and playground on the public port; without it they are not there",
   },
   logLevel: { env: ["LOG_LEVEL"], fallback: "info", why: "error, warn, info or debug" },
 } as const satisfies Record<string, TextRow>;
@@ -388,6 +455,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (!["error", "warn", "info", "debug"].includes(texts.logLevel)) {
     wrong.push(`LOG_LEVEL=${texts.logLevel} must be error, warn, info or debug`);
   }
+  wrong.push(...faultyList("TRUSTED_PROXIES", () => new TrustedProxies(texts.trustedProxies)));
+  wrong.push(...faultyList("ALLOWED_ORIGINS", () => new AllowedOrigins(texts.allowedOrigins)));
+  if (texts.panelToken !== "" && texts.panelToken.length < 16) {
+    wrong.push("PANEL_TOKEN must have at least 16 characters");
+  }
   wrong.push(...faultyUrl("DATABASE_URL", texts.databaseUrl, ["postgres:", "postgresql:"]));
   wrong.push(...faultyRedisUrl(texts.redisUrl));
 
@@ -404,6 +476,15 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 
   if (wrong.length > 0) throw new RingsideError("BAD_CONFIG", { wrong });
   return { ...numbers, ...texts, nodeId: texts.nodeId as NodeId };
+}
+
+function faultyList(name: string, parse: () => unknown): string[] {
+  try {
+    parse();
+    return [];
+  } catch (error) {
+    return [`${name}: ${messageOf(error)}`];
+  }
 }
 
 function isLoopback(host: string): boolean {

@@ -7,11 +7,18 @@
 
 export const ERRORS = {
   BAD_CONFIG: { close: 1011, http: 500, text: "this node's settings are wrong" },
+  BAD_OPTIONS: {
+    close: 4002,
+    http: 400,
+    text: "the options of a join must be one JSON object, not nested deeply, sent as application/json",
+  },
   BAD_REQUEST: { close: 4002, http: 400, text: "the request cannot be read" },
+  BODY_TOO_LARGE: { close: 4002, http: 413, text: "this request is larger than is taken here" },
   COMMIT_REFUSED: { close: 4010, http: 409, text: "the commit was refused; nothing was written" },
   COMMIT_UNKNOWN: { close: 4010, http: 503, text: "the commit's outcome is not known yet" },
   DRAINING: { close: 4010, http: 503, text: "this node is leaving; try again" },
   GAME_CHANGED: { close: 4002, http: 409, text: "the game was updated; load the page again" },
+  HEADERS_TOO_LARGE: { close: 4002, http: 431, text: "this request's headers are larger than is taken here" },
   INTERNAL: { close: 4010, http: 500, text: "something went wrong here; try again" },
   LEASE_LOST: { close: 4010, http: 503, text: "this node may not speak for the room right now" },
   NO_CLUSTER: {
@@ -23,6 +30,12 @@ export const ERRORS = {
   NODE_NOT_READY: { close: 4010, http: 503, text: "this node is not ready yet; try again" },
   NOT_ALLOWED: { close: 4002, http: 403, text: "not allowed" },
   NOT_FOUND: { close: 4002, http: 404, text: "there is nothing here" },
+  NOT_SIGNED_IN: { close: 4002, http: 401, text: "sign in first" },
+  ORIGIN_REFUSED: {
+    close: 4002,
+    http: 403,
+    text: "pages from there may not connect here (ALLOWED_ORIGINS)",
+  },
   POSTGRES_UNREACHABLE: { close: 4010, http: 503, text: "the database cannot be reached" },
   REDIS_UNREACHABLE: { close: 4010, http: 503, text: "Redis cannot be reached" },
   ROOM_GONE: { close: 4002, http: 404, text: "this room has ended" },
@@ -32,7 +45,20 @@ export const ERRORS = {
   SEAT_UNKNOWN: { close: 4002, http: 403, text: "seat reservation expired." },
   SNAPSHOT_UNREADABLE: { close: 4010, http: 500, text: "the room's saved state cannot be read" },
   STALE_EPOCH: { close: 4010, http: 409, text: "another node owns this room now" },
+  TOO_LATE: { close: 4010, http: 408, text: "the request did not come in time" },
   TOO_MANY: { close: 4010, http: 503, text: "too many requests are waiting; try again" },
+  TOO_MANY_CONNECTIONS: { close: 4010, http: 429, text: "too many connections from there" },
+  TOO_MANY_ROOMS: {
+    close: 4010,
+    http: 429,
+    text: "too many rooms are being created; wait a moment and try again",
+  },
+  TOO_MANY_SEATS: {
+    close: 4010,
+    http: 429,
+    text: "too many seats are reserved and not taken; wait a moment and try again",
+  },
+  TOO_OFTEN: { close: 4010, http: 429, text: "too many requests from there; wait a moment and try again" },
 } as const satisfies Record<string, { close: number; http: number; text: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -123,6 +123,8 @@ export interface Events {
   "postgres:regained": { awayMs: number };
   /** A standby was promoted, or an earlier state recovered: what was acknowledged last may be gone. `firstEpoch`: from now on. */
   "postgres:replaced": { firstEpoch: Epoch };
+  /** Somebody was refused at the front door; told at most once a minute for each reason, with how often it was since. */
+  "door:refused": { why: string; times: number };
   "redis:lost": { error: string };
   "redis:regained": { awayMs: number };
 }

@@ -20,6 +20,9 @@ import { rolesOf, type Config } from "./config.ts";
 import { messageOf, RingsideError, type ErrorCode } from "./errors.ts";
 import type { EventBus } from "./events.ts";
 import { GatewayPlaces } from "./gateway/gateway-places.ts";
+import { DoorCounts } from "./front-door/counts.ts";
+import { FrontDoor } from "./front-door/front-door.ts";
+import { Panels } from "./front-door/panels.ts";
 import { createInternalServer } from "./gateway/internal-server.ts";
 import { createPublicServer } from "./gateway/public-server.ts";
 import { Router } from "./gateway/route.ts";
@@ -155,6 +158,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const activate = (roomId: RoomId): Promise<unknown> => recovery.activate(roomId);
 
     // ---- Colyseus ----
+    const counts = new DoorCounts(clock, events);
+    const panels = new Panels(config.panelToken);
     const line = new DirectLine({
       config,
       clock,
@@ -169,6 +174,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       config,
       link: redis,
       line,
+      maySeePanels: (request) => panels.isOperator(request),
       rooms: () => [...host.activations.values()].map(({ room }) => room),
       place: () => {
         const roomId = newRoomId();
@@ -276,7 +282,10 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       leaseLeftMs: lease.leftMs,
       rooms: tellOfRooms(host.activations.values(), lease.isHeld, clock.monotonicMs()),
     });
+    const door = new FrontDoor({ config, clock, counts, panels });
     const publicServer = createPublicServer({
+      config,
+      door,
       transport: colyseus.transport,
       router,
       closedFor,
@@ -304,6 +313,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       lease,
       rooms: () => host.activations.values(),
       backlog: () => recovery.backlog,
+      refusals: counts,
       onError,
     });
     closing.push(() => metrics.stop());
@@ -314,6 +324,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
         why: lease.isHeld ? state : "without a lease",
       }),
       report: () => reportCluster(report),
+      others: game.management,
     });
 
     line.listen(internalServer, colyseus.answers);

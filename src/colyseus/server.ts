@@ -1,6 +1,7 @@
 // Colyseus itself, set up to be one of many. Its matchmaker lives in module state, so there is one node a process;
 // this file is the only one that sets it up, and takes it down without its own ideas of a graceful shutdown.
 
+import type { IncomingMessage, RequestListener } from "node:http";
 import {
   defineServer,
   matchMaker,
@@ -14,7 +15,9 @@ import type { Config } from "../config.ts";
 import type { RoomId } from "../ids.ts";
 import type { RedisLink } from "../redis/link.ts";
 import type { DirectLine, LineAnswers } from "./direct-line.ts";
+import { guardCors } from "./cors.ts";
 import { hostedClass } from "./hosted-class.ts";
+import { guardPanels } from "./panel-guard.ts";
 import { ClusterPresence } from "./redis-presence.ts";
 import { RoomListing } from "./room-listing.ts";
 import type { RoomGuard } from "./room-guard.ts";
@@ -35,6 +38,11 @@ export type GameOptions = Omit<
 > & {
   readonly rooms: RoomDefinitions;
   readonly routes?: Server["router"];
+  /**
+   * Served on the management port, beside what Ringside has there: an Express app, say, with Colyseus's monitor. Whoever reaches
+   * that port may use it, so it is bound to loopback unless MANAGEMENT_HOST says otherwise.
+   */
+  readonly management?: RequestListener;
 };
 
 export interface ColyseusParts {
@@ -45,6 +53,8 @@ export interface ColyseusParts {
   readonly line: DirectLine;
   /** Where a new room should be, by its new id. */
   readonly place: () => { readonly roomId: RoomId; readonly processId: string };
+  /** Whether a request may see Colyseus's own panels. */
+  readonly maySeePanels: (request: IncomingMessage) => boolean;
   /** The rooms on this node. */
   readonly rooms: () => Iterable<Room>;
   readonly onError: (error: unknown) => void;
@@ -56,13 +66,19 @@ export class Colyseus {
   readonly #server: Server;
   readonly #presence: ClusterPresence;
   readonly #roomNames: readonly string[];
+  readonly #maySeePanels: ColyseusParts["maySeePanels"];
+  readonly #hasExpress: boolean;
 
   constructor(parts: ColyseusParts) {
-    const { game, guard, config, link, line, place, rooms, onError } = parts;
+    const { management: _, ...game } = parts.game;
+    const { guard, config, link, line, place, rooms, onError } = parts;
     this.transport = new RoomTransport(guard, {}, onError);
     const ownRooms = (): Room[] => [...rooms()].filter((room) => this.has(room));
     this.listing = new RoomListing({ link, line, ownRooms, onError });
     this.#presence = new ClusterPresence({ config, link, line, onError });
+    this.#maySeePanels = parts.maySeePanels;
+    this.#hasExpress = game.express !== undefined;
+    guardCors();
     this.#roomNames = Object.keys(game.rooms);
     // Its health checks delete the listings of nodes that are only slow; membership/ knows better who lives.
     matchMaker.setHealthChecksEnabled(false);
@@ -95,6 +111,7 @@ export class Colyseus {
   /** Binds the routes and starts to take part in matchmaking. No port is opened. */
   async start(): Promise<void> {
     await this.#server.listen(0);
+    if (this.#hasExpress) guardPanels(this.transport, this.#maySeePanels);
   }
 
   /** What this node answers others with. */

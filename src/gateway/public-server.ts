@@ -1,14 +1,22 @@
-// The public port: players' matchmaking over HTTP, their WebSockets, and the game's own routes and pages.
+// The public port: players' matchmaking over HTTP, their WebSockets, and the game's own routes and pages. Everything passes the
+// front door first (front-door/front-door.ts).
 
 import http from "node:http";
 import type { Duplex } from "node:stream";
 import type { RoomTransport } from "../colyseus/room-transport.ts";
-import { ERRORS, type ErrorCode } from "../errors.ts";
-import { inspect } from "./front-door.ts";
+import type { Config } from "../config.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { FrontDoor } from "../front-door/front-door.ts";
 import { answer, type Router } from "./route.ts";
 import { parseSeatRequest } from "./seat-request.ts";
 
+const HEADER_BYTES_MAX = 16 * 1024;
+/** How often slow senders are looked for. */
+const SLOW_LOOK_MS = 500;
+
 export interface PublicServerParts {
+  readonly config: Config;
+  readonly door: FrontDoor;
   readonly transport: RoomTransport;
   readonly router: Router;
   /** Why nothing is served at the moment, if so: the node is starting or leaving. */
@@ -18,48 +26,40 @@ export interface PublicServerParts {
 }
 
 export function createPublicServer(parts: PublicServerParts): http.Server {
-  const { transport, router, closedFor, takesPlayers } = parts;
-  const server = http.createServer({ requestTimeout: 30_000, headersTimeout: 10_000, maxHeaderSize: 16_384 });
+  const { config, door, transport, router, closedFor, takesPlayers } = parts;
+  const server = http.createServer({
+    headersTimeout: config.httpHeadersMs,
+    requestTimeout: Math.max(config.httpRequestMs, config.httpHeadersMs),
+    connectionsCheckingInterval: SLOW_LOOK_MS,
+    maxHeaderSize: HEADER_BYTES_MAX,
+  });
+  server.maxHeadersCount = 0; // counted at the door: here those beyond would be left out in silence
+  server.timeout = config.httpIdleMs;
+  server.on("connection", (socket) => door.connected(socket));
 
   server.on("request", (request, response) => {
-    const refusal = closedFor() ?? inspect(request);
-    if (refusal !== undefined) {
-      refuse(response, refusal);
-      return;
-    }
-    // Colyseus and Express listen on a server that has no port; what they throw at once stays here.
-    try {
-      transport.server?.emit("request", request, response);
-    } catch {
-      if (!response.headersSent) refuse(response, "INTERNAL");
-      else response.destroy();
-    }
+    // Colyseus and Express listen on a server that has no port.
+    void door.request(request, response, closedFor(), () =>
+      transport.server?.emit("request", request, response),
+    );
   });
 
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
+    request.socket.setTimeout(0);
+    socket.on("error", () => socket.destroy());
     const seat = parseSeatRequest(request.url);
-    if (seat === undefined || !takesPlayers) {
-      socket.on("error", () => socket.destroy());
-      answer(socket, takesPlayers ? "BAD_REQUEST" : "NO_GATEWAY");
+    const denial = door.upgrade(request, socket);
+    if (denial !== undefined) answer(socket, denial.code);
+    else if (seat === undefined || !takesPlayers) answer(socket, takesPlayers ? "BAD_REQUEST" : "NO_GATEWAY");
+    else void router.route({ request, socket, head, seat });
+  });
+
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (!socket.writable) {
+      socket.destroy();
       return;
     }
-    void router.route({ request, socket, head, seat });
-  });
-
-  server.on("clientError", (_error, socket) => {
-    if (socket.writable) answer(socket, "BAD_REQUEST");
-    else socket.destroy();
+    answer(socket, door.unreadable(error.code));
   });
   return server;
-}
-
-function refuse(response: http.ServerResponse, code: ErrorCode): void {
-  const { http: status, text } = ERRORS[code];
-  response.writeHead(status, {
-    "content-type": "application/json",
-    // The SDK reads the text of a refusal, and a page of any origin may be playing.
-    "access-control-allow-origin": "*",
-    ...(status === 503 ? { "retry-after": "1" } : {}),
-  });
-  response.end(JSON.stringify({ code, error: text }));
 }

@@ -354,7 +354,7 @@ export function answer(socket: Duplex, code: ErrorCode): void {
   const { http, text } = ERRORS[code];
   socket.end(
     `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? ""}\r\nConnection: close\r\nContent-Type: text/plain\r\n` +
-      `Content-Length: ${Buffer.byteLength(text)}\r\n${http === 503 ? "Retry-After: 1\r\n" : ""}\r\n${text}`,
+      `Content-Length: ${Buffer.byteLength(text)}\r\n${http === 503 || http === 429 ? "Retry-After: 1\r\n" : ""}\r\n${text}`,
   );
   // What the player still sends is read away, so that the answer is not lost to a reset; for a second, not for ever.
   socket.resume();

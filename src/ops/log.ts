@@ -31,6 +31,7 @@ const LEVELS: Partial<Record<EventName, "error" | "warn" | "debug">> = {
   "link:refused": "warn",
   "link:fell-behind": "warn",
   "player:cut-off": "warn",
+  "door:refused": "warn",
 };
 
 export function openLog(level: string, nodeId: NodeId): Logger {

@@ -1,19 +1,23 @@
 // The management port: health for orchestrators, the whole cluster for people and programs, this node's own numbers for
-// Prometheus. Read only.
+// Prometheus. Read only, but for what the game adds (`management`).
 
 import http from "node:http";
 import { messageOf } from "../errors.ts";
 import type { ClusterReport } from "./cluster-report.ts";
 import type { Metrics } from "./metrics.ts";
 
+const OURS = new Set(["/livez", "/readyz", "/api/cluster", "/metrics"]);
+
 export interface ManagementParts {
   /** Whether the event loop turns: an answer at all is the answer. */
   readonly readiness: () => { readonly isReady: boolean; readonly why: string };
   readonly report: () => Promise<ClusterReport>;
+  /** What the game itself serves to operators; asked last. */
+  readonly others?: http.RequestListener | undefined;
   readonly metrics: Pick<Metrics, "contentType" | "text">;
 }
 
-export function createManagementServer({ readiness, report, metrics }: ManagementParts): http.Server {
+export function createManagementServer({ readiness, report, metrics, others }: ManagementParts): http.Server {
   const server = http.createServer({ requestTimeout: 10_000, headersTimeout: 5_000 });
   server.on("request", (request, response) => {
     const send = (status: number, body: unknown): void => {
@@ -21,7 +25,10 @@ export function createManagementServer({ readiness, report, metrics }: Managemen
       response.end(JSON.stringify(body));
     };
     const path = (request.url ?? "").split("?")[0];
-    if (request.method !== "GET") {
+    const isOurs = path !== undefined && OURS.has(path);
+    if (!isOurs && others !== undefined) {
+      others(request, response);
+    } else if (request.method !== "GET") {
       send(405, { error: "only GET is answered here" });
     } else if (path === "/livez") {
       send(200, { live: true });

@@ -6,6 +6,7 @@
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "@prometheus-io/client";
 import type { EventBus, EventListener, Events } from "../events.ts";
+import { REASONS } from "../front-door/counts.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { rpoMs, summarizeRpo, type AtRisk } from "./rpo.ts";
 
@@ -22,6 +23,8 @@ export interface MetricsParts {
   readonly rooms: () => Iterable<MeasuredRoom>;
   /** Rooms that this node has still to open. */
   readonly backlog: () => { readonly waiting: number; readonly opening: number };
+  /** What the front door has refused so far, by reason. */
+  readonly refusals: { readonly totals: ReadonlyMap<string, number> };
   readonly onError: (error: unknown) => void;
 }
 
@@ -45,10 +48,10 @@ const AGE_SECONDS = [0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60];
 const CLAIM_ROOMS = [1, 2, 4, 8, 16, 32, 64];
 const WHY: readonly Events["room:restored"]["why"][] = ["recovery", "demand", "move"];
 const WHY_CLAIMED: readonly Events["rooms:claimed"]["why"][] = ["recovery", "demand"];
-const REASONS: readonly Events["node:lost"]["reason"][] = ["refused", "replaced", "lapsed", "left"];
+const WHY_LOST: readonly Events["node:lost"]["reason"][] = ["refused", "replaced", "lapsed", "left"];
 
 export function openMetrics(parts: MetricsParts): Metrics {
-  const { backlog, clock, events, lease, rooms, onError } = parts;
+  const { backlog, clock, events, lease, refusals, rooms, onError } = parts;
   const registry = new Registry();
   const registers = [registry];
   try {
@@ -90,6 +93,12 @@ export function openMetrics(parts: MetricsParts): Metrics {
     "Checkpoints refused because another node owns the room.",
   );
   const stored = counter("checkpoint_stored_bytes_total", "Bytes of checkpoints sent to Postgres and taken.");
+  const turnedAway = new Counter({
+    name: "ringside_door_refused_total",
+    help: "Requests and connections that the front door has refused.",
+    labelNames: ["why"],
+    registers,
+  });
   const histogram = <Label extends string = never>(
     name: string,
     help: string,
@@ -157,7 +166,7 @@ export function openMetrics(parts: MetricsParts): Metrics {
   // There from the start, so that the first one is seen to be one more.
   for (const why of WHY) for (const each of [wait, restore, rebuild, rolledBack]) each.zero({ why });
   for (const why of WHY_CLAIMED) for (const each of [claim, claimed]) each.zero({ why });
-  for (const reason of REASONS) silence.zero({ reason });
+  for (const reason of WHY_LOST) silence.zero({ reason });
 
   const count: { readonly [Name in keyof Events]?: (facts: Events[Name]) => void } = {
     "checkpoint:saved": ({ rooms, bytes, saveMs }) => {
@@ -194,6 +203,8 @@ export function openMetrics(parts: MetricsParts): Metrics {
     gauges.rooms.set(here.length);
     gauges.players.set(here.reduce((sum, room) => sum + room.players, 0));
     gauges.awaited.set(here.reduce((sum, room) => sum + room.awaited.size, 0));
+    turnedAway.reset();
+    for (const why of REASONS) turnedAway.inc({ why }, refusals.totals.get(why) ?? 0);
     const { waiting, opening } = backlog();
     gauges.waiting.set(waiting);
     gauges.opening.set(opening);

@@ -5,7 +5,7 @@ import { NUMBERS, TEXTS } from "../config.ts";
 export function settingsTable(): string {
   const texts = Object.values(TEXTS).map(
     ({ env, fallback, why }) =>
-      `| \`${env.join("`, `")}\` | ${fallback === undefined ? "must be set" : `\`${fallback}\``} | ${why} |`,
+      `| \`${env.join("`, `")}\` | ${fallback === undefined ? "must be set" : fallback === "" ? "none" : `\`${fallback}\``} | ${why} |`,
   );
   const numbers = Object.values(NUMBERS).map(({ env, fallback, min, max, why }) => {
     return `| \`${env}\` | ${group(fallback)} (${group(min)} to ${group(max)}) | ${why} |`;

@@ -1,41 +1,10 @@
 // Garbage on the public port. Each of these ends a stock process or fools it; here a player next door must not notice.
 
-import net from "node:net";
 import { expect, test } from "vitest";
 import { startCluster } from "../kit/cluster.ts";
+import { head, say, upgrade } from "../kit/raw-http.ts";
 import { RawSocket } from "../kit/raw-socket.ts";
 import { until } from "../kit/until.ts";
-
-/** Sends bytes and gives back what came until the other side closed, or was silent for a second. */
-function say(port: number, bytes: string | Uint8Array): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, "127.0.0.1");
-    let heard = "";
-    const end = (): void => {
-      socket.destroy();
-      resolve(heard);
-    };
-    socket.setTimeout(1_000, end);
-    socket.on("error", end);
-    socket.on("close", end);
-    socket.on("data", (chunk: Buffer) => (heard += chunk.toString("latin1")));
-    socket.on("connect", () => socket.write(bytes));
-  });
-}
-
-const head = (first: string, ...headers: string[]): string =>
-  [first, ...headers, "Connection: close", "", ""].join("\r\n");
-const upgrade = (target: string, ...headers: string[]): string =>
-  [
-    `GET ${target} HTTP/1.1`,
-    ...(headers.length > 0 ? headers : ["Host: x"]),
-    "Connection: Upgrade",
-    "Upgrade: websocket",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-    "",
-    "",
-  ].join("\r\n");
 
 test("[GATE3] requests that cannot be read end nothing but themselves", async () => {
   await using cluster = await startCluster({ game: "kit/probe-game.ts", nodes: 2 });

@@ -46,6 +46,7 @@ function setUp() {
     events,
     lease,
     rooms: () => rooms,
+    refusals: { totals: new Map([["origin", 3]]) },
     backlog: () => backlog,
     onError: (error) => errors.push(error),
   });
@@ -77,6 +78,7 @@ test("[CKP6] gauges are what is so when they are asked for", async () => {
   expect(first.get("ringside_rooms_opening")).toBe(8);
   expect(first.get("ringside_lease_left_seconds")).toBe(2.75);
   expect(first.get("ringside_rpo_oldest_seconds")).toBe(1.4);
+  expect(first.get("ringside_door_refused_total", { why: "origin" })).toBe(3);
 
   clock.advance(500);
   lease.leftMs = 0;

@@ -1,0 +1,173 @@
+// The front door: what happens to a request, and to an upgrade, before Colyseus, the game's routes or a room hear of it.
+//
+// In this order: where it comes from (address.ts), whether it can be read (request-rules.ts), which page it is for
+// (origins.ts), whether it is for an operator's panel (panels.ts), and how much its body may be (body.ts). Whoever is refused
+// is told so in one line of JSON, and counted (counts.ts).
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TRUSTED_ORIGIN_HEADER } from "../colyseus/cors.ts";
+import type { Config } from "../config.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { addressOf, settleAddress, TrustedProxies } from "./address.ts";
+import { boundBody, readBody, readOptions } from "./body.ts";
+import { keysOf } from "./caller.ts";
+import { Connections } from "./connections.ts";
+import type { DoorCounts, Reason } from "./counts.ts";
+import { AllowedOrigins, corsHeaders, type Verdict } from "./origins.ts";
+import { isPanel, type Panels } from "./panels.ts";
+import { refuse, type Refusal } from "./refuse.ts";
+import { bodyBytesMax, inspect, isMatchmaking } from "./request-rules.ts";
+
+export interface FrontDoorParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly counts: DoorCounts;
+  readonly panels: Panels;
+}
+
+/** Why somebody does not get in, for them and for whoever counts. */
+export interface Denial extends Refusal {
+  readonly why: Reason;
+}
+
+export class FrontDoor {
+  readonly #parts: FrontDoorParts;
+  readonly #proxies: TrustedProxies;
+  readonly #origins: AllowedOrigins;
+  readonly #connections: Connections;
+  /** Players whom a proxy brings: by the address that it names, which no connection of theirs tells. */
+  readonly #forwarded: Connections;
+
+  constructor(parts: FrontDoorParts) {
+    this.#parts = parts;
+    const { config } = parts;
+    this.#proxies = new TrustedProxies(config.trustedProxies);
+    this.#origins = new AllowedOrigins(config.allowedOrigins);
+    this.#connections = new Connections(config);
+    this.#forwarded = new Connections(config);
+  }
+
+  /** Somebody has connected, and said nothing yet. One too many is cut without a word: an answer would cost as much as they do. */
+  connected(socket: Socket): void {
+    const address = socket.remoteAddress ?? "";
+    const isProxy = this.#proxies.trusts(address);
+    const { byAddress } = keysOf({ address: isProxy ? "" : address, userId: undefined });
+    const entered = this.#connections.enter(byAddress);
+    if (typeof entered === "function") {
+      socket.once("close", entered);
+      return;
+    }
+    this.#parts.counts.refused(`${entered}-connections`);
+    socket.destroy();
+  }
+
+  /**
+   * Lets a request pass, or answers it. Never rejects.
+   *
+   * @param closedFor why nothing is served at the moment, if so
+   */
+  async request(
+    request: IncomingMessage,
+    response: ServerResponse,
+    closedFor: ErrorCode | undefined,
+    pass: () => void,
+  ): Promise<void> {
+    const { clock } = this.#parts;
+    const { origin, host } = request.headers;
+    const verdict = this.#origins.judge(origin, host);
+    const deny = ({ why, ...refusal }: Denial): void => {
+      this.#parts.counts.refused(why);
+      const headers = { ...corsHeaders(origin, verdict), ...refusal.headers };
+      refuse(clock, request, response, { ...refusal, headers });
+    };
+    if (closedFor !== undefined) {
+      refuse(clock, request, response, { code: closedFor, headers: corsHeaders(origin, verdict) });
+      return;
+    }
+    try {
+      const denial = this.#judge(request, verdict) ?? (await this.#admit(request, deny));
+      if (response.destroyed || response.writableEnded) return; // gone meanwhile, or answered
+      if (denial === undefined) pass();
+      else deny(denial);
+    } catch {
+      // What Colyseus or Express throws at once ends here.
+      refuse(clock, request, response, { code: "INTERNAL", headers: corsHeaders(origin, verdict) });
+    }
+  }
+
+  /** @returns how to answer what Node could not make a request of, by the code of its error */
+  unreadable(why: string | undefined): ErrorCode {
+    const isSlow = why === "ERR_HTTP_REQUEST_TIMEOUT";
+    this.#parts.counts.refused(isSlow ? "slow" : "malformed");
+    return isSlow ? "TOO_LATE" : why === "HPE_HEADER_OVERFLOW" ? "HEADERS_TOO_LARGE" : "BAD_REQUEST";
+  }
+
+  /** @returns why an upgrade goes no further, if so; it is to be answered */
+  upgrade(request: IncomingMessage, socket: Duplex): Denial | undefined {
+    const denial = this.#judgeUpgrade(request, socket);
+    if (denial !== undefined) this.#parts.counts.refused(denial.why);
+    return denial;
+  }
+
+  #judgeUpgrade(request: IncomingMessage, socket: Duplex): Denial | undefined {
+    const { headers } = request;
+    const verdict = this.#origins.judge(headers.origin, headers.host);
+    const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+    if (hasBody || request.method !== "GET") return { code: "BAD_REQUEST", why: "malformed" };
+    const denial = this.#judge(request, verdict);
+    if (denial !== undefined) return denial;
+    if (!this.#proxies.trusts(request.socket.remoteAddress ?? "")) return undefined;
+    const { byAddress } = keysOf({ address: addressOf(request), userId: undefined });
+    const entered = this.#forwarded.enter(byAddress);
+    if (typeof entered !== "function") {
+      return { code: "TOO_MANY_CONNECTIONS", why: `${entered}-connections` };
+    }
+    socket.once("close", entered);
+    return undefined;
+  }
+
+  /** What can be told by looking. */
+  #judge(request: IncomingMessage, verdict: Verdict): Denial | undefined {
+    const { config, panels } = this.#parts;
+    settleAddress(request, this.#proxies);
+    const unreadable = inspect(request, config);
+    if (unreadable !== undefined) {
+      return { code: unreadable, why: unreadable === "BODY_TOO_LARGE" ? "body" : "malformed" };
+    }
+    delete request.headers[TRUSTED_ORIGIN_HEADER];
+    if (verdict === "allowed") request.headers[TRUSTED_ORIGIN_HEADER] = request.headers.origin;
+    if (verdict === "refused") return { code: "ORIGIN_REFUSED", why: "origin" };
+    if (verdict === "stranger") {
+      // In nobody's name: a browser sends the cookies of this site with whatever a foreign page asks for.
+      delete request.headers.cookie;
+      if (!/^bearer /iu.test(request.headers.authorization ?? "")) delete request.headers.authorization;
+    }
+    if (!isPanel(request.url ?? "") || panels.isOperator(request)) return undefined;
+    const ask = { "www-authenticate": 'Basic realm="Ringside", charset="UTF-8"' };
+    return panels.canOpen
+      ? { code: "NOT_SIGNED_IN", why: "panel", headers: ask }
+      : { code: "NOT_FOUND", why: "panel" };
+  }
+
+  /** What takes a while to find out. */
+  async #admit(request: IncomingMessage, deny: (denial: Denial) => void): Promise<Denial | undefined> {
+    const { config } = this.#parts;
+    boundBody(request, bodyBytesMax(request, config), () => deny({ code: "BODY_TOO_LARGE", why: "body" }));
+    return isMatchmaking(request) ? this.#readOptions(request) : undefined;
+  }
+
+  /** Reads the body before Colyseus does, which would wait for it without an end, and takes it from here. */
+  async #readOptions(request: IncomingMessage & { body?: unknown }): Promise<Denial | undefined> {
+    const body = await readBody(request);
+    if (body === undefined) return { code: "BAD_REQUEST", why: "malformed" };
+    const isJson = /^application\/json\s*(?:;|$)/iu.test(request.headers["content-type"] ?? "");
+    const options = body.length === 0 || isJson ? readOptions(body) : undefined;
+    if (options === undefined) return { code: "BAD_OPTIONS", why: "malformed" };
+    request.headers["content-type"] = "application/json";
+    request.body = options;
+    return undefined;
+  }
+}
