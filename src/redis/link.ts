@@ -1,21 +1,21 @@
-// Whether Redis can be relied on at this moment, and the gate before it.
+// Whether Redis can be relied on at this moment. The gate that closes when it cannot is in gate.ts.
 //
 // Redis may vanish, hang, turn read-only, fill up, forget everything or hear and not be heard, at any time. So four times
 // a second a node goes through all it needs of it: it reads and writes a key, and hears on one connection what it says
 // on the other. While that fails, or anything else does that is not the asker's mistake, the gate is closed: commands are
 // refused at once, and whoever asked takes the way that needs no Redis. Nothing waits in a queue for it to come back.
 //
-// Promises: a command is answered or refused within REDIS_MS; at most REDIS_PENDING_MAX of them wait for an answer, more
-// are refused; a topic that is subscribed to is listened to whenever the gate is open; and when Redis is back, or has
-// lost what was written to it, `onRenewed` is called, for whoever keeps something there to write it again.
+// Promises: a topic that is subscribed to is listened to whenever the gate is open; and when Redis is back, or has lost
+// what was written to it, `onRenewed` is called, for whoever keeps something there to write it again.
 
-import { Redis, type Command } from "ioredis";
+import { Redis } from "ioredis";
 import type { Config } from "../config.ts";
-import { messageOf, RingsideError } from "../errors.ts";
+import { messageOf } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { repeat } from "../runtime/repeat.ts";
 import { explainConnectFailure, makeConnections, type Connection, type Connections } from "./connect.ts";
+import { faultOf, Gate } from "./gate.ts";
 
 /** How long after one look the next begins. */
 const LOOK_EVERY_MS = 250;
@@ -27,23 +27,13 @@ const REBUILD_MS = 3_000;
 const SETTLE_MS = 1_500;
 /** The mark outlives a short absence; that it is gone afterwards is no news, since all is written again then. */
 const MARK_KEPT_MS = 60_000;
-/** The first words of answers that tell of the asker's mistake, and not of Redis's state. */
-const ASKERS_MISTAKE = /^(?:ERR|WRONGTYPE|EXECABORT|NOSCRIPT|NOPERM|CROSSSLOT|INVALIDOBJ)\b/u;
-
-/** A command as the library passes it on: `Command` of ioredis, less what its types leave out. */
-interface Sent {
-  readonly name: string;
-  readonly promise: Promise<unknown>;
-  reject(error: Error): void;
-}
-type Send = (command: Command, stream?: unknown, ...rest: unknown[]) => unknown;
-
 export class RedisLink {
   #connections: Connections;
   #builtAtMs = Number.NEGATIVE_INFINITY;
   readonly #config: Config;
   readonly #clock: Clock;
   readonly #events: EventBus;
+  readonly #gate: Gate;
   readonly #topics = new Set<string>();
   readonly #ending = new AbortController();
   readonly #heartTopic: string;
@@ -54,11 +44,9 @@ export class RedisLink {
   /** Called when Redis is back, or has lost what was written: what is kept there is to be written again. */
   onRenewed: () => void = () => {};
   #isSound = false;
-  #isLooking = false;
   #lostAtMs: number | undefined;
   #renewedAtMs = Number.NEGATIVE_INFINITY;
   #failure: unknown;
-  #pending = 0;
   #looks = 0;
   /** Which connection the look under way waits for. */
   #looked: Connection | undefined;
@@ -73,6 +61,12 @@ export class RedisLink {
     this.#config = config;
     this.#clock = clock;
     this.#events = events;
+    this.#gate = new Gate({
+      config,
+      clock,
+      closedFor: () => (this.#isSound ? undefined : (this.#failure ?? new Error("away"))),
+      onFault: (error) => this.#close(error),
+    });
     this.#heartTopic = `${config.keyPrefix}heart:${config.nodeId}`;
     this.#markKey = `mark:${config.nodeId}`;
     this.#connections = this.#build();
@@ -144,7 +138,7 @@ export class RedisLink {
 
   /** How many commands wait for an answer. */
   get pending(): number {
-    return this.#pending;
+    return this.#gate.pending;
   }
 
   /** Listens to a topic, from now or from when Redis is back. Never rejects. */
@@ -176,7 +170,7 @@ export class RedisLink {
     this.#builtAtMs = this.#clock.monotonicMs();
     this.#isListening = false;
     for (const connection of [commands, subscriber]) {
-      this.#guard(connection, connection === commands);
+      this.#gate.guard(connection, connection === commands);
       connection.on("error", (error: unknown) => (this.#failure = error)); // a close follows
       connection.on("close", () => {
         if (this.#connections !== connections) return;
@@ -205,10 +199,10 @@ export class RedisLink {
       connection.connect(),
     );
     // Sentinels are asked for ever, if need be.
-    await this.#within("a connection", Promise.all(connecting), storeMs);
+    await this.#gate.within("a connection", Promise.all(connecting), storeMs);
     if (this.commands instanceof Redis) {
       // One server of a Redis Cluster may well hold the key that is looked at, and not the others.
-      const asking = this.#pastGate(() => this.commands.info("cluster"));
+      const asking = this.#gate.letPass(() => this.commands.info("cluster"));
       const info = await asking.catch(() => ""); // whoever may not ask finds out later
       if (/^cluster_enabled:1/mu.test(info)) throw new Error("MOVED: part of a Redis Cluster");
     }
@@ -238,7 +232,7 @@ export class RedisLink {
       this.#open();
     } catch (error) {
       this.#close(error);
-      if (isFault(error) === "silent" || messageOf(error).startsWith("READONLY")) {
+      if (faultOf(error) === "silent" || messageOf(error).startsWith("READONLY")) {
         // The address may lead elsewhere by now: to the new primary, or to a process that lives.
         this.#reconnect(this.#looked);
       }
@@ -257,7 +251,7 @@ export class RedisLink {
     }
     this.#looked = this.commands;
     const heard = new Promise<void>((resolve) => (this.#heard = { look, resolve }));
-    const [before] = await this.#pastGate(() =>
+    const [before] = await this.#gate.letPass(() =>
       Promise.all([
         this.commands.get(this.#markKey),
         this.commands.set(this.#markKey, String(look), "PX", MARK_KEPT_MS),
@@ -267,7 +261,7 @@ export class RedisLink {
     const isWhole = this.#isWhole(before, this.#mark);
     this.#mark = look;
     this.#looked = this.#connections.subscriber;
-    await this.#within("hearing what is said", heard);
+    await this.#gate.within("hearing what is said", heard);
     if (!isWhole && this.#isSound) this.#renew();
   }
 
@@ -279,16 +273,6 @@ export class RedisLink {
   #renew(): void {
     this.#renewedAtMs = this.#clock.monotonicMs();
     this.onRenewed();
-  }
-
-  /** Sends what is to pass the closed gate: at once, so that nothing else can come between. */
-  #pastGate<T>(send: () => T): T {
-    this.#isLooking = true;
-    try {
-      return send();
-    } finally {
-      this.#isLooking = false;
-    }
   }
 
   #onMessage(topic: string, text: string): void {
@@ -329,85 +313,4 @@ export class RedisLink {
   #disconnect(): void {
     for (const connection of [this.commands, this.#connections.subscriber]) connection.disconnect();
   }
-
-  /** Puts a deadline before everything that is sent on a connection, and before that of commands the gate and the bound. */
-  #guard(connection: Connection, isForCommands: boolean): void {
-    const inside = connection as unknown as { sendCommand: Send };
-    const send = inside.sendCommand.bind(connection) as Send;
-    inside.sendCommand = (command, stream, ...rest) => {
-      const sent = command as unknown as Sent;
-      // Before it is ready, what is sent is the greeting: anything else is refused by the library itself.
-      const isGreeting = connection.status !== "ready";
-      const hasGate = isForCommands && !isGreeting && !this.#isLooking;
-      const refusal = hasGate ? this.#refusal(stream) : undefined;
-      if (refusal !== undefined) {
-        sent.reject(refusal);
-        return sent.promise;
-      }
-      this.#pending++;
-      const inTime = this.#deadline(() => sent.reject(tooLate(sent.name, this.#config.redisMs)));
-      sent.promise.then(
-        () => this.#settled(inTime),
-        (error: unknown) => {
-          this.#settled(inTime);
-          if (isFault(error) !== undefined) this.#close(error);
-        },
-      );
-      return send(command, stream, ...rest);
-    };
-  }
-
-  #refusal(stream: unknown): Error | undefined {
-    if (!this.#isSound)
-      return new RingsideError("REDIS_UNREACHABLE", { why: messageOf(this.#failure ?? "away") });
-    // The parts of a transaction are let through together, or none of them.
-    if (stream === undefined && this.#pending >= this.#config.redisPendingMax) {
-      return new RingsideError("TOO_MANY", { waitingForRedis: this.#pending });
-    }
-    return undefined;
-  }
-
-  #settled(cancelDeadline: () => void): void {
-    cancelDeadline();
-    this.#pending--;
-  }
-
-  /**
-   * Calls `late` when REDIS_MS, or `ms`, are over; not, when they only seem so because this process stood still: what has come
-   * meanwhile is read first.
-   */
-  #deadline(late: () => void, ms = this.#config.redisMs): () => void {
-    let isOver = false;
-    const cancel = this.#clock.after(ms, () => setImmediate(() => !isOver && late()));
-    return () => {
-      isOver = true;
-      cancel();
-    };
-  }
-
-  async #within<T>(what: string, work: Promise<T>, ms = this.#config.redisMs): Promise<T> {
-    const { promise, reject } = Promise.withResolvers<never>();
-    const cancel = this.#deadline(() => reject(tooLate(what, ms)), ms);
-    try {
-      return await Promise.race([work, promise]);
-    } finally {
-      cancel();
-    }
-  }
-}
-
-class TooLate extends Error {}
-
-function tooLate(what: string, ms: number): TooLate {
-  return new TooLate(`no answer to ${what} within ${ms} ms`);
-}
-
-/** What an error says of Redis: that it is silent, or refuses; nothing, when it is the asker's mistake or our own bound. */
-function isFault(error: unknown): "silent" | "refused" | undefined {
-  if (error instanceof TooLate) return "silent";
-  if (error instanceof RingsideError) return undefined;
-  if (error instanceof Error && error.name === "ReplyError") {
-    return ASKERS_MISTAKE.test(error.message) ? undefined : "refused";
-  }
-  return "silent";
 }
