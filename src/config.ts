@@ -247,6 +247,27 @@ export const NUMBERS = {
     max: 60_000,
     why: "how long a player, or a gateway, may be behind with what it is sent before it is cut off, to come back for the full state",
   },
+  messagesPerSecondMax: {
+    env: "MESSAGES_PER_SECOND_MAX",
+    fallback: 250,
+    min: 1,
+    max: 1_000_000,
+    why: "how many messages, pings and pongs a player may send in a second, four times as many at once; more closes the connection with 4429. A room's own finite `maxMessagesPerSecond` wins",
+  },
+  messageBytesMax: {
+    env: "MESSAGE_BYTES_MAX",
+    fallback: 4 * 1024,
+    min: 128,
+    max: 16 * 1024 * 1024,
+    why: "how many bytes a player's message may have; more closes the connection with 1009",
+  },
+  joinAckMs: {
+    env: "JOIN_ACK_MS",
+    fallback: 5_000,
+    min: 100,
+    max: 60_000,
+    why: "how long a player may take to acknowledge that they have joined, which the SDK does at once; then the seat is given up and the connection closed with 4408",
+  },
   linkBehindBytes: {
     env: "LINK_BEHIND_BYTES",
     fallback: 4 * 1024 * 1024,

@@ -20,6 +20,7 @@ export const ERRORS = {
   GAME_CHANGED: { close: 4002, http: 409, text: "the game was updated; load the page again" },
   HEADERS_TOO_LARGE: { close: 4002, http: 431, text: "this request's headers are larger than is taken here" },
   INTERNAL: { close: 4010, http: 500, text: "something went wrong here; try again" },
+  JOIN_UNANSWERED: { close: 4408, http: 408, text: "the join was not acknowledged in time" },
   LEASE_LOST: { close: 4010, http: 503, text: "this node may not speak for the room right now" },
   NO_CLUSTER: {
     close: 4002,
@@ -38,6 +39,7 @@ export const ERRORS = {
   },
   POSTGRES_UNREACHABLE: { close: 4010, http: 503, text: "the database cannot be reached" },
   REDIS_UNREACHABLE: { close: 4010, http: 503, text: "Redis cannot be reached" },
+  RETURN_UNANSWERED: { close: 4010, http: 408, text: "the return was not acknowledged in time; try again" },
   ROOM_GONE: { close: 4002, http: 404, text: "this room has ended" },
   ROOM_MOVING: { close: 4010, http: 503, text: "the room is moving to another node; try again" },
   ROOM_TOO_LARGE: { close: 4010, http: 500, text: "the room's state is larger than a checkpoint may be" },
@@ -45,6 +47,7 @@ export const ERRORS = {
   SEAT_UNKNOWN: { close: 4002, http: 403, text: "seat reservation expired." },
   SNAPSHOT_UNREADABLE: { close: 4010, http: 500, text: "the room's saved state cannot be read" },
   STALE_EPOCH: { close: 4010, http: 409, text: "another node owns this room now" },
+  TOO_FAST: { close: 4429, http: 429, text: "too many messages in a second" },
   TOO_LATE: { close: 4010, http: 408, text: "the request did not come in time" },
   TOO_MANY: { close: 4010, http: 503, text: "too many requests are waiting; try again" },
   TOO_MANY_CONNECTIONS: { close: 4010, http: 429, text: "too many connections from there" },

@@ -12,7 +12,7 @@
 import type { Client, ClientPrivate, FixedTimestepCallback, Room } from "@colyseus/core";
 import { ERRORS } from "../errors.ts";
 import { keepSeats, mayKeepSeats, wrapDrops, wrapEnd, type RoomClass } from "./hosted-seats.ts";
-import { declaresTooMuch } from "./input-frame.ts";
+import { inputShapeOf, isInput, isWellFormed, type InputShape } from "./input-frame.ts";
 import { override, untilOwned } from "./override.ts";
 import type { RoomGuard } from "./room-guard.ts";
 import { hasUnsentChanges, internals } from "./room-internals.ts";
@@ -160,15 +160,21 @@ function wrapTime(room: Room, guard: RoomGuard): void {
 function wrapMessages(room: Room, guard: RoomGuard): void {
   const inside = internals(room);
   const { _onMessage } = inside;
+  let shape: InputShape | undefined;
 
   override(room, "_onMessage", (client: Client & ClientPrivate, bytes: Buffer) => {
     if (!guard.mayAct(room)) {
       guard.hold(room, client, bytes);
       return;
     }
-    if (declaresTooMuch(bytes)) {
-      client.leave(ERRORS.BAD_REQUEST.close, ERRORS.BAD_REQUEST.text);
-      return;
+    // The gateways count (message-budget.ts). What was held back while the room moved is heard at once, and is no flood.
+    client._numMessagesLastSecond = 0;
+    if (isInput(bytes)) {
+      shape ??= inputShapeOf(room);
+      if (shape !== undefined && !isWellFormed(bytes, shape)) {
+        client.leave(ERRORS.BAD_REQUEST.close, ERRORS.BAD_REQUEST.text);
+        return;
+      }
     }
     try {
       _onMessage.call(room, client, bytes);

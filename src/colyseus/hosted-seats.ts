@@ -3,6 +3,7 @@
 // to a seat is in seat-return.ts.
 
 import { ClientState, CloseCode, Room, type Client, type ClientPrivate, type Deferred } from "@colyseus/core";
+import { ERRORS } from "../errors.ts";
 import { Leaves } from "./leaves.ts";
 import { override, untilOwned } from "./override.ts";
 import type { RoomGuard } from "./room-guard.ts";
@@ -43,7 +44,11 @@ export function wrapDrops(room: Room, guard: RoomGuard): void {
   const { _onLeave, _onMessage } = inside;
 
   override(room, "allowReconnection", (client: Client & ClientPrivate, seconds: number | "manual") => {
-    if (givenUp.has(client)) return Promise.reject(new Error("the seat has lapsed"));
+    if (givenUp.has(client)) {
+      const refused = Promise.reject(new Error("the seat has lapsed"));
+      refused.catch(() => {}); // authors leave it alone
+      return refused;
+    }
     const isSeated = guard.hasSeat(room, client.sessionId) && isTold(client);
     if (isSeated && isCutOff(client)) delete client._enqueuedMessages;
     const pending = allowReconnection.call(room, client, seconds);
@@ -61,6 +66,8 @@ export function wrapDrops(room: Room, guard: RoomGuard): void {
     const waiting = untilStaying(room, guard);
     if (waiting !== undefined) await waiting;
     const { sessionId } = client;
+    // Who never said that they have heard of their seat would otherwise hold it for as long as a return takes.
+    if (code === ERRORS.JOIN_UNANSWERED.close) giveUpFor(client);
     const isReturnCutShort =
       isCutOff(client) &&
       (client.state === ClientState.RECONNECTING || code === CloseCode.FAILED_TO_RECONNECT);

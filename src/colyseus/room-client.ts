@@ -9,8 +9,9 @@ import type { RoomGuard } from "./room-guard.ts";
 import type { Place } from "./room-place.ts";
 import type { SeatRequest } from "./room-transport.ts";
 
-/** Messages that may wait for a player who has not acknowledged the join yet. */
+/** What may wait for a player who has not acknowledged the join yet. */
 const UNJOINED_MESSAGES_MAX = 1_000;
+const UNJOINED_BYTES_MAX = 1024 * 1024;
 
 /** The message that is being sent to one player after the other, and by which room: it was allowed for the first. */
 let sending: Uint8Array | undefined;
@@ -24,6 +25,7 @@ export class RoomClient extends WebSocketClient {
   readonly #room: Room;
   readonly #guard: RoomGuard;
   readonly #place: Place;
+  #unjoinedBytes = 0;
   /** The reconnection token that this connection came with. */
   readonly presentedToken: string | undefined;
   /** Whether its player's connection has had the seat before, and only its place is new. */
@@ -54,6 +56,11 @@ export class RoomClient extends WebSocketClient {
 
   override enqueueRaw(bytes: Uint8Array | Buffer, options?: ISendOptions): void {
     super.enqueueRaw(bytes, options);
-    if ((this._enqueuedMessages?.length ?? 0) > UNJOINED_MESSAGES_MAX) this.#place.terminate();
+    const waiting = this._enqueuedMessages;
+    if (waiting === undefined) return;
+    this.#unjoinedBytes += bytes.length;
+    if (waiting.length <= UNJOINED_MESSAGES_MAX && this.#unjoinedBytes <= UNJOINED_BYTES_MAX) return;
+    waiting.length = 0; // they come too late now
+    this.#place.terminate();
   }
 }

@@ -57,6 +57,14 @@ export class RoomTransport extends WebSocketTransport {
     this.wss.close();
   }
 
+  /** How many messages of a player a room hears in a second, where its author has said; gateways see to it. */
+  messagesPerSecond(roomId: string): number | undefined {
+    const perSecond = matchMaker.getLocalRoomById(roomId)?.maxMessagesPerSecond;
+    return typeof perSecond === "number" && perSecond >= 0 && Number.isFinite(perSecond)
+      ? perSecond
+      : undefined;
+  }
+
   /** Leads a player to their seat. Never throws: what is refused is said in the place. */
   async seat(place: Place, seat: SeatRequest, origin: Origin): Promise<void> {
     const room = matchMaker.getLocalRoomById(seat.roomId);

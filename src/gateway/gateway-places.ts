@@ -21,6 +21,7 @@ import {
   LinkFault,
   MESSAGE_BYTES_MAX,
   placeOf,
+  rate,
   readClosing,
   restOf,
 } from "./link-frames.ts";
@@ -172,7 +173,7 @@ class GatewayLink {
     const head = this.#headFor(roomId, epoch);
     const held = new Place(new RemoteEnd(this, place, head));
     this.#places.set(place, held);
-    this.#end.put(KIND.opened, head, place);
+    this.#end.put(KIND.opened, head, place, rate(transport.messagesPerSecond(roomId)));
     await transport.seat(held, { ...asked.seat, roomId }, asked.origin);
   }
 

@@ -26,7 +26,7 @@ export const KIND = {
   /** Patches were left out for this player: the full state, please. */
   resync: 4,
   // From an owner to a gateway.
-  /** The place is the player's. What follows for it is of this epoch. */
+  /** The place is the player's. What follows for it is of this epoch. With how much the room hears in a second, if it says. */
   opened: 17,
   /** The room is not here, or may not speak now: look again. */
   refused: 18,
@@ -248,4 +248,20 @@ export function closing(code: number, reason = ""): Buffer {
 export function readClosing(bytes: Buffer): { readonly code: number; readonly reason: string } {
   if (bytes.length < 2) throw new LinkFault("an end without its code");
   return { code: bytes.readUInt16LE(0), reason: bytes.toString("utf8", 2) };
+}
+
+/** How many messages of a player a room hears in a second, as the body of `opened`. */
+export function rate(perSecond: number | undefined): Buffer {
+  if (perSecond === undefined) return EMPTY;
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeDoubleLE(perSecond, 0);
+  return bytes;
+}
+
+/** Undefined where the room has not said. */
+export function readRate(bytes: Buffer): number | undefined {
+  if (bytes.length === 0) return undefined;
+  const perSecond = bytes.length === 8 ? bytes.readDoubleLE(0) : Number.NaN;
+  if (!(perSecond >= 0)) throw new LinkFault("a rate that is none");
+  return perSecond;
 }

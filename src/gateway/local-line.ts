@@ -37,6 +37,7 @@ export class LocalLine implements Line {
         resync: () => place.resync(),
       },
       epoch,
+      transport.messagesPerSecond(player.roomId),
     );
     if (!player.isGone) void transport.seat(place, seat, origin);
     return Promise.resolve(true);

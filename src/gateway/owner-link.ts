@@ -21,6 +21,7 @@ import {
   messageOf,
   placeOf,
   readClosing,
+  readRate,
   restOf,
 } from "./link-frames.ts";
 import { frameOf, type HeldPlace, type Player } from "./player.ts";
@@ -111,7 +112,7 @@ export class OwnerLink implements Line {
         this.#deliver(frame);
         break;
       case KIND.opened:
-        this.#opened(placeOf(frame), frame.roomId, frame.epoch);
+        this.#opened(placeOf(frame), frame.roomId, frame.epoch, readRate(restOf(frame)));
         break;
       case KIND.refused:
         this.#openings.get(placeOf(frame))?.settle(false);
@@ -144,7 +145,7 @@ export class OwnerLink implements Line {
     });
   }
 
-  #opened(place: number, roomId: RoomId, epoch: Epoch): void {
+  #opened(place: number, roomId: RoomId, epoch: Epoch, perSecond: number | undefined): void {
     const opening = this.#openings.get(place);
     const head = headOf(roomId, epoch);
     if (opening === undefined || opening.player.isGone || !this.#parts.gate.admits(roomId, epoch)) {
@@ -155,7 +156,7 @@ export class OwnerLink implements Line {
     }
     const { player, settle } = opening;
     this.#places.set(place, { player, head, unheard: undefined });
-    player.placed(this.#heldPlace(place, head, player), epoch);
+    player.placed(this.#heldPlace(place, head, player), epoch, perSecond);
     settle(true);
   }
 

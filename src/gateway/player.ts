@@ -17,9 +17,11 @@ import {
 } from "../colyseus/player-frames.ts";
 import type { Origin, SeatRequest } from "../colyseus/room-transport.ts";
 import type { Config } from "../config.ts";
-import { ERRORS } from "../errors.ts";
+import { ERRORS, type ErrorCode } from "../errors.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { JoinDeadline } from "./join-deadline.ts";
+import { MessageBudget } from "./message-budget.ts";
 
 /** Bytes that may wait for a player before patches are left out, beyond a full state on its way. */
 const BEHIND_BYTES = 64 * 1024;
@@ -69,6 +71,8 @@ export class Player {
   #isJoined = false;
   /** Whether the SDK has been told so by anybody. */
   #hasJoined = false;
+  /** Whether the player has said that they have heard it. */
+  #hasAcknowledged = false;
   #token: string | undefined;
   #hearsInputs = false;
   #lostAtMs: number | undefined;
@@ -77,6 +81,7 @@ export class Player {
   #heldBytes = 0;
   /** Why the socket is not read now. */
   readonly #pausedBy = new Set<Pause>();
+  #pausedAtMs = 0;
   /** The player has said that they leave, and was not told yet that they have. */
   #leave: Uint8Array | undefined;
   readonly #requests = new Set<number>();
@@ -86,12 +91,17 @@ export class Player {
   #allowedBytes = BEHIND_BYTES;
   #resyncedAtMs = Number.NEGATIVE_INFINITY;
   #cancelDeadline = (): void => {};
+  readonly #budget: MessageBudget;
+  readonly #joinDeadline: JoinDeadline;
   pingsUnanswered = 0;
 
   constructor(parts: PlayerParts) {
     this.#parts = parts;
     this.roomId = parts.seat.roomId as RoomId;
     this.#token = parts.seat.reconnectionToken;
+    const { clock, config } = parts;
+    this.#budget = new MessageBudget(clock, config.messagesPerSecondMax);
+    this.#joinDeadline = new JoinDeadline(clock, config.joinAckMs, () => this.#joinUnanswered());
     parts.socket.on("drain", () => this.#drained());
   }
 
@@ -126,8 +136,13 @@ export class Player {
 
   // ---- what the owner of the player's place says, by way of a line ----
 
-  /** The player has a place. What is delivered from now on comes from there. */
-  placed(place: HeldPlace, epoch: Epoch): void {
+  /**
+   * The player has a place. What is delivered from now on comes from there.
+   *
+   * @param perSecond how much the room hears of a player in a second, where its author has said
+   */
+  placed(place: HeldPlace, epoch: Epoch, perSecond: number | undefined): void {
+    this.#budget.follow(perSecond);
     this.#place = place;
     this.#epoch = epoch;
     this.#isJoined = false;
@@ -208,12 +223,17 @@ export class Player {
 
   /** Stops reading what the player says: it waits at their end, in order. */
   pause(why: Pause): void {
-    if (this.#pausedBy.size === 0) this.#webSocket?.pause();
+    if (this.#pausedBy.size === 0) {
+      this.#webSocket?.pause();
+      this.#pausedAtMs = this.#parts.clock.monotonicMs();
+    }
     this.#pausedBy.add(why);
   }
 
   resume(why: Pause): void {
-    if (this.#pausedBy.delete(why) && this.#pausedBy.size === 0) this.#webSocket?.resume();
+    if (!this.#pausedBy.delete(why) || this.#pausedBy.size > 0) return;
+    this.#budget.wasDeaf(this.#parts.clock.monotonicMs() - this.#pausedAtMs);
+    this.#webSocket?.resume();
   }
 
   close(code: number, reason: string): void {
@@ -237,15 +257,58 @@ export class Player {
     }
     this.#webSocket = webSocket;
     webSocket.on("error", () => {}); // a close follows
-    webSocket.on("pong", () => (this.pingsUnanswered = 0));
-    webSocket.on("message", (data: Buffer) => this.#said(data));
+    // Who has not read the last answers needs no more of them.
+    webSocket.on("ping", (data: Buffer) => {
+      if (this.#spends() && this.#parts.socket.writableLength <= BEHIND_BYTES) webSocket.pong(data);
+    });
+    webSocket.on("pong", () => {
+      this.pingsUnanswered = 0;
+      this.#spends();
+    });
+    webSocket.on("message", (data: Buffer) => {
+      if (this.#spends()) this.#said(data);
+    });
     webSocket.once("close", (code) => {
       this.#cancelDeadline();
+      this.#joinDeadline.stop();
       this.#held = [];
       this.#place?.leave(code);
       this.#place = undefined;
       this.#parts.onGone(this);
     });
+  }
+
+  /** Something came. @returns whether it counts; otherwise the player is on their way out */
+  #spends(): boolean {
+    if (!this.#budget.spend()) {
+      this.#expel("TOO_FAST", "said too much");
+      return false;
+    }
+    return true;
+  }
+
+  #joinUnanswered(): void {
+    if (this.isGone || !this.#isJoined) return; // told of it anew, by the next owner
+    // The acknowledgement of one whose socket is not read may be there.
+    if (this.#pausedBy.size > 0) this.#joinDeadline.start();
+    else {
+      const isReturn = this.#parts.seat.reconnectionToken !== undefined || this.#hasAcknowledged;
+      this.#expel(isReturn ? "RETURN_UNANSWERED" : "JOIN_UNANSWERED", "did not acknowledge the join");
+    }
+  }
+
+  /** Ends the connection, whatever the player still says; the room is told now, not when they have heard of it. */
+  #expel(code: ErrorCode, why: string): void {
+    const webSocket = this.#webSocket;
+    if (webSocket === undefined || this.isGone) return;
+    const { close, text } = ERRORS[code];
+    this.#parts.onCutOff(this, why);
+    this.#place?.leave(close);
+    this.#place = undefined;
+    this.#held = [];
+    for (const event of ["message", "ping", "pong"]) webSocket.removeAllListeners(event);
+    webSocket.close(close, text);
+    webSocket.pause(); // nothing more of them is looked at, until the time for their goodbye is over
   }
 
   #said(message: Buffer): void {
@@ -259,6 +322,10 @@ export class Player {
   }
 
   #pass(place: HeldPlace, message: Uint8Array): void {
+    if (this.#joinDeadline.isRunning && isJoin(message)) {
+      this.#joinDeadline.stop();
+      this.#hasAcknowledged = true;
+    }
     if (isLeave(message)) this.#leave = message;
     const asked = requestId(message);
     if (asked !== undefined && this.#requests.size < REQUESTS_MAX) this.#requests.add(asked);
@@ -273,6 +340,7 @@ export class Player {
     }
     this.#isJoined = true;
     this.#hasJoined = true;
+    this.#joinDeadline.start();
     const awayMs =
       this.#lostAtMs === undefined ? undefined : this.#parts.clock.monotonicMs() - this.#lostAtMs;
     this.#lostAtMs = undefined;

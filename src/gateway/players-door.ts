@@ -8,10 +8,13 @@ import { ERRORS } from "../errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Player } from "./player.ts";
 
-/** What Colyseus's own transport sets: the largest message of a player, and how often they are pinged. */
-const MESSAGE_BYTES_MAX = 4 * 1024;
+/** What Colyseus's own transport sets: how often players are pinged. */
 const PING_EVERY_MS = 3_000;
 const UNANSWERED_MAX = 2;
+/** In how many pieces a message may come: browsers send it in one, and the stock SDK too. */
+const FRAGMENTS_MAX = 16;
+/** In how many reads a message may come. */
+const READS_MAX = 1_024;
 /** How long a player may take to answer a close. */
 const CLOSE_MS = 2_000;
 
@@ -28,11 +31,18 @@ export class PlayersDoor {
   readonly #stopping = new AbortController();
 
   /** @param maySpeak a ping is a word too: a node that may not speak sends none, and counts none */
-  constructor(clock: Clock, maySpeak: () => boolean) {
+  constructor(clock: Clock, messageBytesMax: number, maySpeak: () => boolean) {
     this.#maySpeak = maySpeak;
-    const options = { noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false };
-    // `closeTimeout` is newer than the types.
-    this.#server = new WebSocketServer({ ...options, closeTimeout: CLOSE_MS } as typeof options);
+    // Pings are answered by Player, which counts them.
+    const options = {
+      noServer: true,
+      maxPayload: messageBytesMax,
+      perMessageDeflate: false,
+      autoPong: false,
+    };
+    // These are newer than the types.
+    const newer = { closeTimeout: CLOSE_MS, maxFragments: FRAGMENTS_MAX, maxBufferedChunks: READS_MAX };
+    this.#server = new WebSocketServer({ ...options, ...newer } as typeof options);
     this.#pingSoon(clock);
   }
 

@@ -86,7 +86,7 @@ export class Router {
   constructor(parts: RouterParts) {
     this.#parts = parts;
     const { clock, lease, transport } = parts;
-    this.#door = new PlayersDoor(clock, () => lease.isHeld);
+    this.#door = new PlayersDoor(clock, parts.config.messageBytesMax, () => lease.isHeld);
     this.#links = new OwnerLinks({ ...parts, gate: this.#gate });
     const epochHere = (roomId: RoomId): Epoch | undefined =>
       lease.isHeld ? parts.epochHere(roomId) : undefined;

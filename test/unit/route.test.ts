@@ -16,7 +16,10 @@ test("a handshake that fails leaves nothing behind: who comes to the room next i
     clock: fakeClock(),
     events: new EventBus(),
     lease: { isHeld: true },
-    transport: { seat: (_place: unknown, { sessionId }: SeatRequest) => void seated.push(sessionId) },
+    transport: {
+      seat: (_place: unknown, { sessionId }: SeatRequest) => void seated.push(sessionId),
+      messagesPerSecond: () => undefined,
+    },
     epochHere: () => epoch,
   } as unknown as RouterParts); // all that is asked for where a room is here
   const come = (sessionId: string, key: string): Promise<void> => {
