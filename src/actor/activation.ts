@@ -84,6 +84,10 @@ export class Activation implements Saveable {
     return this.phase.name === "active";
   }
 
+  get isOver(): boolean {
+    return this.phase.name === "ended";
+  }
+
   get mayCommit(): boolean {
     const { phase } = this;
     if (phase.name === "moving") return !phase.isSealed;

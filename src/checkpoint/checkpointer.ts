@@ -24,6 +24,8 @@ export interface Saveable {
   readonly players: number;
   /** Whether the room runs, rather than being opened, moved or over. */
   readonly isActive: boolean;
+  /** Whether it has ended here, by itself or because it went elsewhere. */
+  readonly isOver: boolean;
   /** Set from the beginning of a commit until its outcome is known: what may yet be taken back must not be saved by itself. */
   isCommitting: boolean;
   /** The number of the next checkpoint. Every attempt has its own: the outcome of a lost one is never guessed. */
@@ -263,7 +265,8 @@ export class Checkpointer<Room extends Saveable> {
       if (base !== undefined && seq > (activation.base?.seq ?? 0)) {
         this.#hold(activation, base, config.checkpointBasesBytesMax);
       }
-    } else {
+    } else if (!activation.isOver) {
+      // Of a room that ended while this was on its way nothing is to be saved any more.
       const { roomId, epoch } = activation;
       events.emit("checkpoint:refused", { roomId, epoch });
       this.#parts.onRefused(activation);

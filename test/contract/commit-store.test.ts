@@ -789,6 +789,7 @@ class Counter implements Committable {
   readonly players = 0;
   readonly turn = 0;
   readonly isActive = true;
+  readonly isOver = false;
   readonly mayCommit = true;
   readonly isGone = false;
   isCommitting = false;

@@ -40,6 +40,10 @@ export class SimRoom implements Committable {
     return this.phase.name === "active";
   }
 
+  get isOver(): boolean {
+    return this.phase.name === "ended";
+  }
+
   get mayAct(): boolean {
     return mayAct(this.phase);
   }

@@ -42,6 +42,7 @@ class FakeRoom implements Saveable {
   readonly players = 0;
   readonly turn = 0;
   isActive = true;
+  isOver = false;
   nextSeq = 1;
   nextDueMs = 0;
   nextLookMs = 0;
@@ -188,6 +189,19 @@ test("[CKP3] [CKP4] a save that failed is made again under a number of its own; 
   sent[1]?.answer([]);
   await pass(clock, 100);
   expect(refused).toEqual(["changing"]);
+  await checkpointer.stop();
+});
+
+test("a room that ended while its checkpoint was on its way is not reported as another node's", async () => {
+  const room = new FakeRoom("ends");
+  const { clock, sent, refused, checkpointer } = setUp([room]);
+  room.change(1, clock.monotonicMs());
+  checkpointer.start();
+  await pass(clock, 200);
+  room.isOver = true;
+  sent[0]?.answer([]);
+  await pass(clock, 100);
+  expect(refused).toEqual([]);
   await checkpointer.stop();
 });
 

@@ -29,6 +29,7 @@ class FakeRoom implements Committable {
   readonly turn = 0;
   readonly room = {} as Room; // only its identity counts
   isActive = true;
+  isOver = false;
   mayCommit = true;
   isGone = false;
   isCommitting = false;
