@@ -4,6 +4,7 @@
 import { messageOf, RingsideError } from "./errors.ts";
 import { TrustedProxies } from "./front-door/address.ts";
 import { AllowedOrigins } from "./front-door/origins.ts";
+import { readPublicAddress } from "./gateway/public-address.ts";
 import { isName, type NodeId } from "./ids.ts";
 import { BadAddress, parseRedisUrl } from "./redis/address.ts";
 
@@ -35,7 +36,7 @@ export const NUMBERS = {
     fallback: -1,
     min: -1,
     max: 65_535,
-    why: "GET /api/cluster, /metrics, /livez, /readyz; -1 is PORT + 1000, 0 takes a free port",
+    why: "GET /api/cluster, /metrics, /livez, /readyz, /gatewayz; -1 is PORT + 1000, 0 takes a free port",
   },
   leaseMs: {
     env: "LEASE_MS",
@@ -382,6 +383,11 @@ export const TEXTS = {
     fallback: "127.0.0.1",
     why: "the address at which other nodes reach this one",
   },
+  publicAddress: {
+    env: ["PUBLIC_ADDRESS"],
+    fallback: "",
+    why: "where a load balancer that routes by path sends players straight to this node: host[:port][/path], such as play.example.com/{NODE_ID}. Players of its rooms are told to connect there; without it, and of a node that takes no players, to where they came from",
+  },
   keyPrefix: {
     env: ["KEY_PREFIX"],
     fallback: "ringside:",
@@ -481,6 +487,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (texts.panelToken !== "" && texts.panelToken.length < 16) {
     wrong.push("PANEL_TOKEN must have at least 16 characters");
   }
+  const publicAddress = readPublicAddress(texts.publicAddress, texts.nodeId as NodeId);
+  if (publicAddress === undefined) {
+    wrong.push(
+      `PUBLIC_ADDRESS=${texts.publicAddress} must be host[:port][/path], such as play.example.com/{NODE_ID}, without ws:// or https:// before it`,
+    );
+  }
   wrong.push(...faultyUrl("DATABASE_URL", texts.databaseUrl, ["postgres:", "postgresql:"]));
   wrong.push(...faultyRedisUrl(texts.redisUrl));
 
@@ -496,7 +508,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (numbers.leaseMarginMs * 4 > numbers.leaseMs) wrong.push("LEASE_MARGIN_MS * 4 must not exceed LEASE_MS");
 
   if (wrong.length > 0) throw new RingsideError("BAD_CONFIG", { wrong });
-  return { ...numbers, ...texts, nodeId: texts.nodeId as NodeId };
+  return { ...numbers, ...texts, publicAddress: publicAddress ?? "", nodeId: texts.nodeId as NodeId };
 }
 
 function faultyList(name: string, parse: () => unknown): string[] {

@@ -17,7 +17,7 @@ import { DirectLine } from "./colyseus/direct-line.ts";
 import { ListingUpkeep } from "./colyseus/listing-upkeep.ts";
 import { Colyseus, type GameOptions } from "./colyseus/server.ts";
 import { rolesOf, type Config } from "./config.ts";
-import { messageOf, RingsideError, type ErrorCode } from "./errors.ts";
+import { messageOf, RingsideError } from "./errors.ts";
 import type { EventBus } from "./events.ts";
 import { GatewayPlaces } from "./gateway/gateway-places.ts";
 import { DoorCounts } from "./front-door/counts.ts";
@@ -36,6 +36,7 @@ import { reportCluster } from "./ops/cluster-report.ts";
 import { createManagementServer } from "./ops/management-server.ts";
 import { openMetrics } from "./ops/metrics.ts";
 import { tellOfRooms, WORD_PATH, type NodeWord } from "./ops/node-word.ts";
+import { closedFor, readinessForPlayers, readinessOf, type NodeFacts } from "./ops/readiness.ts";
 import { Directory, newRoomId } from "./ownership/directory.ts";
 import { Lease } from "./ownership/lease.ts";
 import type { Location } from "./placement/locate.ts";
@@ -114,7 +115,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const lease = new Lease(clock, config.leaseMs, config.leaseMarginMs);
     const directory = new Directory(database, incarnation, kindsOf(game.rooms));
     let ring = new Ring({ version: 0, members: [] });
-    let state: "starting" | "ready" | "draining" = "starting";
+    let state: NodeFacts["state"] = "starting";
 
     // ---- rooms ----
     const seats = new Seats({ database, self: incarnation, clock, config });
@@ -176,6 +177,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       line,
       maySeePanels: (request) => panels.isOperator(request),
       rooms: () => [...host.activations.values()].map(({ room }) => room),
+      takesPlayers: () => readinessForPlayers(nodeFacts()).isReady,
       place: () => {
         const roomId = newRoomId();
         const member = ring.memberFor(roomId);
@@ -265,15 +267,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       return undefined;
     };
 
-    const takesPlayers = rolesOf(config).includes("gateway");
-    const closedFor = (): ErrorCode | undefined =>
-      !takesPlayers
-        ? "NO_GATEWAY"
-        : state === "starting"
-          ? "NODE_NOT_READY"
-          : state === "draining"
-            ? "DRAINING"
-            : undefined;
+    const isGateway = rolesOf(config).includes("gateway");
+    const nodeFacts = (): NodeFacts => ({ state, isLeaseHeld: lease.isHeld, isGateway });
     const startedAt = clock.nowMs();
     const ownWord = (): NodeWord => ({
       incarnation,
@@ -288,8 +283,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       door,
       transport: colyseus.transport,
       router,
-      closedFor,
-      takesPlayers,
+      closedFor: () => closedFor(nodeFacts()),
+      takesPlayers: isGateway,
     });
     const internalServer = createInternalServer({
       clusterKey: config.clusterKey,
@@ -319,10 +314,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     closing.push(() => metrics.stop());
     const managementServer = createManagementServer({
       metrics,
-      readiness: () => ({
-        isReady: state === "ready" && lease.isHeld,
-        why: lease.isHeld ? state : "without a lease",
-      }),
+      readiness: () => readinessOf(nodeFacts()),
+      readinessForPlayers: () => readinessForPlayers(nodeFacts()),
       report: () => reportCluster(report),
       others: game.management,
     });

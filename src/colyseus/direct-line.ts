@@ -17,6 +17,7 @@ import { KEY_HEADER } from "../membership/peer-http.ts";
 import type { Member, View } from "../membership/view.ts";
 import type { Location } from "../placement/locate.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { isRoomAddress, type RoomAddress, type RoomWhereabouts } from "./room-whereabouts.ts";
 
 /** How Colyseus begins the channel of a room and of a process. */
 const ROOM = "$";
@@ -57,6 +58,8 @@ export interface LineAnswers {
   readonly deliver: (request: Request, signal: AbortSignal) => Promise<Reply | undefined>;
   /** The rows of this node's rooms, or of one of them. */
   readonly ownRows: (roomId?: string) => readonly IRoomCache[];
+  /** Says where this node is, and hears where rooms have answered from. */
+  readonly whereabouts: RoomWhereabouts;
 }
 
 export class DirectLine {
@@ -168,7 +171,8 @@ export class DirectLine {
     try {
       const { status, body } = await this.#post(member, CALL_PATH, request, signal);
       if (status !== 200) return undefined;
-      const { reply } = body as { reply?: unknown };
+      const { reply, from } = body as { reply?: unknown; from?: unknown };
+      if (isRoomAddress(from)) this.#answeredAt(request, from);
       return isReply(reply) ? reply : TIME_IS_OVER;
     } catch (error) {
       return (error as NodeJS.ErrnoException).code === "ECONNREFUSED" ? undefined : TIME_IS_OVER;
@@ -177,7 +181,15 @@ export class DirectLine {
 
   /** As it would arrive from elsewhere: a room must not be handed what the asker still holds. */
   async #askHere(request: Request, signal: AbortSignal): Promise<Reply | undefined> {
-    return this.#answers?.deliver(JSON.parse(JSON.stringify(request)) as Request, signal);
+    const reply = await this.#answers?.deliver(JSON.parse(JSON.stringify(request)) as Request, signal);
+    if (reply !== undefined && this.#answers !== undefined) {
+      this.#answeredAt(request, this.#answers.whereabouts.own);
+    }
+    return reply;
+  }
+
+  #answeredAt({ to }: Request, address: RoomAddress): void {
+    if (to.startsWith(ROOM)) this.#answers?.whereabouts.answered(to.slice(ROOM.length), address);
   }
 
   async #rowsOf(member: Member, roomId?: RoomId): Promise<IRoomCache[]> {
@@ -244,7 +256,7 @@ export class DirectLine {
         if (request.url === LISTING_PATH) answer = answers.ownRows((body as { roomId?: string }).roomId);
         else if (isRequest(body)) {
           const reply = await answers.deliver(body, leaving.signal);
-          answer = reply && { reply };
+          answer = reply && { reply, from: answers.whereabouts.own };
         }
       } catch {
         // Whoever sent what cannot be read gets nothing.

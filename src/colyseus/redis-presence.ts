@@ -11,6 +11,8 @@ import type { Config } from "../config.ts";
 import { RingsideError } from "../errors.ts";
 import type { RedisLink } from "../redis/link.ts";
 import type { DirectLine, Reply, Request } from "./direct-line.ts";
+import { isRow } from "./room-listing.ts";
+import type { RoomWhereabouts } from "./room-whereabouts.ts";
 import { asServerError } from "./server-error.ts";
 
 type Listener = (message: unknown) => void;
@@ -20,6 +22,7 @@ export interface PresenceParts {
   readonly config: Config;
   readonly link: RedisLink;
   readonly line: Pick<DirectLine, "ask">;
+  readonly whereabouts: RoomWhereabouts;
   readonly onError: (error: unknown) => void;
 }
 
@@ -29,6 +32,8 @@ const ANSWERS = "ipc:";
 const LOCKS = "ch:";
 /** What Colyseus tells of each process, without waiting for it to be told. */
 const STATS = "roomcount";
+/** How the topic of a process begins. */
+const PROCESSES = "p:";
 /** Colyseus's own topic for lobbies; it looks like a room's. */
 const LOBBY = "$lobby";
 
@@ -151,6 +156,8 @@ export class ClusterPresence extends RedisPresence {
     this.#asking.set(answers, asking);
     try {
       const reply = await this.#parts.line.ask({ to: topic, method, args }, asking.signal);
+      // The row of a room that was created elsewhere: a seat in it is reserved next.
+      if (topic.startsWith(PROCESSES) && isRow(reply[1])) this.#parts.whereabouts.follow(reply[1]);
       this.subscriptions.emit(answers, reply);
     } finally {
       this.#asking.delete(answers);
@@ -247,7 +254,9 @@ export class ClusterPresence extends RedisPresence {
 
 /** Whether a topic is that of a room, a process or an answer: no business of Redis. */
 function isDirect(topic: string): boolean {
-  return (topic.startsWith("$") && topic !== LOBBY) || topic.startsWith("p:") || topic.startsWith(ANSWERS);
+  return (
+    (topic.startsWith("$") && topic !== LOBBY) || topic.startsWith(PROCESSES) || topic.startsWith(ANSWERS)
+  );
 }
 
 async function notAwaited(key: unknown, told: Promise<unknown> | undefined): Promise<unknown> {

@@ -15,6 +15,7 @@ import type { RoomId } from "../ids.ts";
 import type { RedisLink } from "../redis/link.ts";
 import type { DirectLine } from "./direct-line.ts";
 import { internals } from "./room-internals.ts";
+import type { RoomWhereabouts } from "./room-whereabouts.ts";
 import { asServerError } from "./server-error.ts";
 
 type Operations = Parameters<RedisDriver["update"]>[1];
@@ -27,6 +28,7 @@ export interface ListingParts {
   readonly line: Pick<DirectLine, "rowOf" | "rowsOfOthers">;
   /** The rooms on this node that players can be led to. */
   readonly ownRooms: () => Iterable<Room>;
+  readonly whereabouts: RoomWhereabouts;
   readonly onError: (error: unknown) => void;
 }
 
@@ -66,12 +68,14 @@ export class RoomListing extends RedisDriver {
     });
   }
 
+  /** What it finds is mostly for reserving a seat there. */
   override async findOne(...asked: Parameters<RedisDriver["findOne"]>): Promise<IRoomCache> {
     const { roomId } = asked[0];
-    // The library's own thenable is not a whole promise: `await` makes it one.
-    if (roomId === undefined) return await super.findOne(...asked);
-    // Colyseus's type leaves out that there may be none.
-    return (await this.#findById(roomId)) as IRoomCache;
+    // The library's own thenable is not a whole promise: `await` makes it one. Colyseus's type leaves out that there may be
+    // no room.
+    const row: IRoomCache | undefined =
+      roomId === undefined ? await super.findOne(...asked) : await this.#findById(roomId);
+    return (row && this.#parts.whereabouts.follow(row)) as IRoomCache;
   }
 
   override async findByIds(roomIds: string[]): Promise<Map<string, IRoomCache>> {
@@ -204,12 +208,17 @@ function rowText(room: Room): string | undefined {
 /** A stored row, if it is one: what stands in Redis may be anything. */
 export function toRow(text: string | null | undefined): IRoomCache | undefined {
   try {
-    const row = JSON.parse(text ?? "null") as Partial<IRoomCache> | null;
-    const isRow = typeof row?.roomId === "string" && typeof row.name === "string";
-    return isRow && typeof row.processId === "string" ? (row as IRoomCache) : undefined;
+    const row: unknown = JSON.parse(text ?? "null");
+    return isRow(row) ? row : undefined;
   } catch {
     return undefined;
   }
+}
+
+export function isRow(value: unknown): value is IRoomCache {
+  const row = value as Partial<IRoomCache> | null | undefined;
+  const isNamed = typeof row?.roomId === "string" && typeof row.name === "string";
+  return isNamed && typeof row.processId === "string";
 }
 
 function apply(room: IRoomCache, operations: Operations): void {

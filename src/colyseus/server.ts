@@ -11,7 +11,7 @@ import {
   type Server,
   type ServerOptions,
 } from "@colyseus/core";
-import type { Config } from "../config.ts";
+import { rolesOf, type Config } from "../config.ts";
 import type { RoomId } from "../ids.ts";
 import type { RedisLink } from "../redis/link.ts";
 import type { DirectLine, LineAnswers } from "./direct-line.ts";
@@ -23,6 +23,7 @@ import { RoomListing } from "./room-listing.ts";
 import type { RoomGuard } from "./room-guard.ts";
 import { ROOM_ID_OPTION } from "./room-guard.ts";
 import { RoomTransport } from "./room-transport.ts";
+import { RoomWhereabouts } from "./room-whereabouts.ts";
 import { asServerError } from "./server-error.ts";
 
 /** What a game is made of: what Colyseus's `defineServer` takes, less what Ringside brings itself. */
@@ -55,6 +56,8 @@ export interface ColyseusParts {
   readonly place: () => { readonly roomId: RoomId; readonly processId: string };
   /** Whether a request may see Colyseus's own panels. */
   readonly maySeePanels: (request: IncomingMessage) => boolean;
+  /** Whether players may be sent straight to this node now. */
+  readonly takesPlayers: () => boolean;
   /** The rooms on this node. */
   readonly rooms: () => Iterable<Room>;
   readonly onError: (error: unknown) => void;
@@ -65,17 +68,25 @@ export class Colyseus {
   readonly listing: RoomListing;
   readonly #server: Server;
   readonly #presence: ClusterPresence;
+  readonly #whereabouts: RoomWhereabouts;
   readonly #roomNames: readonly string[];
   readonly #maySeePanels: ColyseusParts["maySeePanels"];
   readonly #hasExpress: boolean;
 
   constructor(parts: ColyseusParts) {
     const { management: _, ...game } = parts.game;
-    const { guard, config, link, line, place, rooms, onError } = parts;
+    const { guard, config, link, line, place, rooms, takesPlayers, onError } = parts;
     this.transport = new RoomTransport(guard, {}, onError);
     const ownRooms = (): Room[] => [...rooms()].filter((room) => this.has(room));
-    this.listing = new RoomListing({ link, line, ownRooms, onError });
-    this.#presence = new ClusterPresence({ config, link, line, onError });
+    // A node that never takes players has no address for them.
+    const publicAddress = rolesOf(config).includes("gateway") ? config.publicAddress : "";
+    this.#whereabouts = new RoomWhereabouts(() => ({
+      processId: matchMaker.processId,
+      publicAddress: takesPlayers() && publicAddress !== "" ? publicAddress : undefined,
+    }));
+    const whereabouts = this.#whereabouts;
+    this.listing = new RoomListing({ link, line, ownRooms, whereabouts, onError });
+    this.#presence = new ClusterPresence({ config, link, line, whereabouts, onError });
     this.#maySeePanels = parts.maySeePanels;
     this.#hasExpress = game.express !== undefined;
     guardCors();
@@ -88,6 +99,8 @@ export class Colyseus {
       transport: this.transport,
       presence: this.#presence,
       driver: this.listing,
+      // Stands in the rows of this node's rooms, which are written anew where they are opened anew.
+      publicAddress,
       gracefullyShutdown: false,
       greet: false,
       selectProcessIdToCreateRoom: async (_roomName, options: Record<string, unknown> | undefined) => {
@@ -119,6 +132,7 @@ export class Colyseus {
     return {
       deliver: (request, signal) => this.#presence.deliver(request, signal),
       ownRows: (roomId) => this.listing.ownRows(roomId),
+      whereabouts: this.#whereabouts,
     };
   }
 

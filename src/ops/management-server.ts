@@ -5,19 +5,22 @@ import http from "node:http";
 import { messageOf } from "../errors.ts";
 import type { ClusterReport } from "./cluster-report.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Readiness } from "./readiness.ts";
 
-const OURS = new Set(["/livez", "/readyz", "/api/cluster", "/metrics"]);
+const OURS = new Set(["/livez", "/readyz", "/gatewayz", "/api/cluster", "/metrics"]);
 
 export interface ManagementParts {
   /** Whether the event loop turns: an answer at all is the answer. */
-  readonly readiness: () => { readonly isReady: boolean; readonly why: string };
+  readonly readiness: () => Readiness;
+  readonly readinessForPlayers: () => Readiness;
   readonly report: () => Promise<ClusterReport>;
   /** What the game itself serves to operators; asked last. */
   readonly others?: http.RequestListener | undefined;
   readonly metrics: Pick<Metrics, "contentType" | "text">;
 }
 
-export function createManagementServer({ readiness, report, metrics, others }: ManagementParts): http.Server {
+export function createManagementServer(parts: ManagementParts): http.Server {
+  const { readiness, readinessForPlayers, report, metrics, others } = parts;
   const server = http.createServer({ requestTimeout: 10_000, headersTimeout: 5_000 });
   server.on("request", (request, response) => {
     const send = (status: number, body: unknown): void => {
@@ -32,8 +35,8 @@ export function createManagementServer({ readiness, report, metrics, others }: M
       send(405, { error: "only GET is answered here" });
     } else if (path === "/livez") {
       send(200, { live: true });
-    } else if (path === "/readyz") {
-      const { isReady, why } = readiness();
+    } else if (path === "/readyz" || path === "/gatewayz") {
+      const { isReady, why } = path === "/readyz" ? readiness() : readinessForPlayers();
       send(isReady ? 200 : 503, { ready: isReady, why });
     } else if (path === "/api/cluster") {
       report().then(
@@ -49,7 +52,7 @@ export function createManagementServer({ readiness, report, metrics, others }: M
         (error: unknown) => send(503, { error: `the metrics cannot be read: ${messageOf(error)}` }),
       );
     } else {
-      send(404, { error: "try /api/cluster, /metrics, /livez or /readyz" });
+      send(404, { error: "try /api/cluster, /metrics, /livez, /readyz or /gatewayz" });
     }
   });
   return server;

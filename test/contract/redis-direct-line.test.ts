@@ -4,7 +4,9 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
+import type { IRoomCache } from "@colyseus/core";
 import { DirectLine, type LineAnswers, type Reply, type Request } from "../../src/colyseus/direct-line.ts";
+import { RoomWhereabouts } from "../../src/colyseus/room-whereabouts.ts";
 import { readConfig, type Config } from "../../src/config.ts";
 import type { Incarnation } from "../../src/ids.ts";
 import type { Member, View } from "../../src/membership/view.ts";
@@ -47,6 +49,10 @@ async function peer(
     },
     ownRows: (roomId) =>
       roomId === "none" ? [] : [{ roomId: roomId ?? "one", name: "n", processId: incarnation } as never],
+    whereabouts: new RoomWhereabouts(() => ({
+      processId: incarnation,
+      publicAddress: `play/${incarnation}`,
+    })),
   };
   asker([], () => Promise.resolve(undefined), KEY, incarnation).listen(server, answers);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -85,6 +91,44 @@ test("[RED2] a request is answered by the node that has the room, and arrives as
   expect(await line.rowsOfOthers()).toHaveLength(1);
   const plain = await fetch(`http://127.0.0.1:${there.member.internalPort}/anything`);
   expect(await plain.text(), "what is not the line's is left to others").toBe("others");
+});
+
+test("[GATE8] a row says where its room has answered since it was read, and nothing of what came before", async () => {
+  const [first, second] = [
+    await peer(() => Promise.resolve([0, 1])),
+    await peer(() => Promise.resolve([0, 2])),
+  ];
+  let { member } = first;
+  const line = asker([], () => Promise.resolve({ at: "peer", member }));
+  const whereabouts = new RoomWhereabouts(() => ({ processId: "asker" }));
+  line.listen(http.createServer(), {
+    deliver: () => Promise.resolve(undefined),
+    ownRows: () => [],
+    whereabouts,
+  });
+  const read = (publicAddress?: string): IRoomCache =>
+    whereabouts.follow({ roomId: "room", processId: "dead", publicAddress } as IRoomCache);
+  const told = ({ processId, publicAddress }: IRoomCache): unknown => ({ processId, publicAddress });
+  const at = ({ incarnation }: Member): unknown => ({
+    processId: incarnation,
+    publicAddress: `play/${incarnation}`,
+  });
+  const older = read("play/dead");
+  expect(told(older)).toEqual({ processId: "dead", publicAddress: "play/dead" });
+  await line.ask({ ...request, to: "$other" }, patience());
+  expect(told(older), "another room has answered").toEqual({ processId: "dead", publicAddress: "play/dead" });
+  await line.ask(request, patience());
+  expect(told(older)).toEqual(at(first.member));
+  const newer = read();
+  expect(told(newer), "read after that").toEqual({ processId: "dead", publicAddress: undefined });
+  member = second.member;
+  await line.ask(request, patience());
+  expect(told(older)).toEqual(at(second.member));
+  expect(told(newer)).toEqual(at(second.member));
+  expect(JSON.parse(JSON.stringify(newer)), "as it is sent to others").toEqual({
+    roomId: "room",
+    ...(at(second.member) as object),
+  });
 });
 
 test("[RED2] nobody is heard without the cluster's key, and nothing that cannot be read ends the process", async () => {

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ClusterPresence } from "../../src/colyseus/redis-presence.ts";
+import { RoomWhereabouts } from "../../src/colyseus/room-whereabouts.ts";
 import { readConfig, type Config } from "../../src/config.ts";
 import { EventBus } from "../../src/events.ts";
 import { hasCode, messageOf } from "../../src/errors.ts";
@@ -180,6 +181,7 @@ describe.skipIf(missing !== undefined)("[RED1] the link to Redis", () => {
       config: configFor(redis.url),
       link,
       line: { ask: () => Promise.resolve([1, "nobody"]) },
+      whereabouts: new RoomWhereabouts(() => ({ processId: "this" })),
       onError: (error) => reported.push(error),
     });
     const asking: Readonly<Record<string, () => Promise<unknown>>> = {

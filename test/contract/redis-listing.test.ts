@@ -4,6 +4,7 @@
 import type { IRoomCache } from "@colyseus/core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { RoomListing } from "../../src/colyseus/room-listing.ts";
+import { RoomWhereabouts } from "../../src/colyseus/room-whereabouts.ts";
 import { readConfig } from "../../src/config.ts";
 import { EventBus } from "../../src/events.ts";
 import { RedisLink } from "../../src/redis/link.ts";
@@ -48,6 +49,7 @@ beforeAll(async () => {
       rowsOfOthers: () => Promise.resolve(owners),
     },
     ownRooms: () => [],
+    whereabouts: new RoomWhereabouts(() => ({ processId: "this" })),
     onError: () => {},
   });
 });

@@ -64,3 +64,34 @@ test("a node that others on other machines could not reach is not started", () =
   expect(faults({ ...lost, BIND_HOST: "127.0.0.1" })).toEqual([]);
   expect(faults({ ...lost, DATABASE_URL: "postgres://u@localhost/d" })).toEqual([]);
 });
+
+test("PUBLIC_ADDRESS is what the SDK puts between ws:// and the room, of this very node", () => {
+  const read = (PUBLIC_ADDRESS: string): string => readConfig({ ...enough, PUBLIC_ADDRESS }).publicAddress;
+  expect(readConfig(enough).publicAddress).toBe("");
+  expect(read("play.example.com/{NODE_ID}")).toBe("play.example.com/n");
+  expect(read("n.play.example.com")).toBe("n.play.example.com");
+  expect(read("{NODE_ID}.play.example.com:8443/a/b/")).toBe("n.play.example.com:8443/a/b");
+  expect(read("[2001:db8::1]:2567/node-a")).toBe("[2001:db8::1]:2567/node-a");
+});
+
+test("what cannot be a PUBLIC_ADDRESS is told in one line, with what it must be", () => {
+  for (const address of [
+    "wss://play.example.com/node-a",
+    "https://play.example.com",
+    "/node-a",
+    "/",
+    "play.example.com/{nodeId}",
+    "play.example.com//node-a",
+    "play.example.com/node-a?x=1",
+    "play.example.com/node-a#x",
+    "play.example.com:99999/node-a",
+    "play.example.com:/node-a",
+    "user@play.example.com",
+    "play example.com",
+    `play.example.com/${"a".repeat(255)}`,
+  ]) {
+    expect(faults({ ...enough, PUBLIC_ADDRESS: address }), address).toEqual([
+      `PUBLIC_ADDRESS=${address} must be host[:port][/path], such as play.example.com/{NODE_ID}, without ws:// or https:// before it`,
+    ]);
+  }
+});

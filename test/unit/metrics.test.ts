@@ -256,6 +256,7 @@ test("GET /metrics answers in the format's own type; when it cannot, it says so 
   let isBroken = false;
   const server = createManagementServer({
     readiness: () => ({ isReady: true, why: "ready" }),
+    readinessForPlayers: () => ({ isReady: false, why: "not these" }),
     report: () => Promise.resolve({ version: 1 } as ClusterReport),
     metrics: {
       contentType: metrics.contentType,
@@ -274,6 +275,8 @@ test("GET /metrics answers in the format's own type; when it cannot, it says so 
   expect(refusal.status).toBe(503);
   expect(await refusal.json()).toEqual({ error: "the metrics cannot be read: broken" });
   expect((await get("/livez")).status).toBe(200);
+  expect((await get("/readyz")).status).toBe(200);
+  expect((await get("/gatewayz")).status, "is for players").toBe(503);
   await new Promise((resolve) => server.close(resolve));
 });
 
