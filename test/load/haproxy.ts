@@ -4,7 +4,7 @@
 
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { Client } from "@colyseus/sdk";
 import { systemClock } from "../../src/runtime/clock.ts";
 import type { TestNode } from "../kit/cluster.ts";
+import { fixedPort } from "../kit/fixed-port.ts";
 
 const CONFIG = fileURLToPath(new URL("../../deploy/haproxy.cfg", import.meta.url));
 /** The names that the configuration gives its three nodes, and what its variables call them. */
@@ -52,10 +53,10 @@ export class Haproxy implements AsyncDisposable {
     }
   }
 
-  /** Starts it before these nodes, and waits until it has found each of them ready. */
-  static async start(nodes: readonly TestNode[]): Promise<Haproxy> {
+  /** Starts it before these nodes, and waits until it has found of each whether it takes players. */
+  static async start(nodes: readonly TestNode[], at?: number): Promise<Haproxy> {
     const folder = mkdtempSync(join(tmpdir(), "ringside-haproxy-"));
-    const port = await freePort();
+    const port = at ?? (await fixedPort());
     const env: NodeJS.ProcessEnv = {
       PATH: process.env["PATH"],
       RINGSIDE_BIND: `127.0.0.1:${port}`,
@@ -89,7 +90,12 @@ export class Haproxy implements AsyncDisposable {
 
   /** How many connections lead to each node now. */
   async sessions(): Promise<Map<string, number>> {
-    return new Map((await this.#stats()).map((row) => [row["svname"] ?? "", Number(row["scur"])]));
+    return this.#numbers("scur");
+  }
+
+  /** How many requests each node was given so far, those for a WebSocket included. */
+  async requests(): Promise<Map<string, number>> {
+    return this.#numbers("stot");
   }
 
   /**
@@ -129,12 +135,17 @@ export class Haproxy implements AsyncDisposable {
     const endsMs = systemClock.monotonicMs() + START_MS;
     for (;;) {
       const rows = await this.#stats().catch(() => []); // its socket is not there yet
-      if (rows.length > 0 && rows.every((row) => row["check_status"] === "L7OK")) return;
+      // L7OKC: it lives, and takes no players.
+      if (rows.length > 0 && rows.every((row) => row["check_status"]?.startsWith("L7OK") === true)) return;
       if (systemClock.monotonicMs() > endsMs || this.#process.exitCode !== null) {
         throw new Error(`HAProxy is not ready:\n${this.log.join("\n")}\n${JSON.stringify(rows)}`);
       }
       await systemClock.sleep(20);
     }
+  }
+
+  async #numbers(column: string): Promise<Map<string, number>> {
+    return new Map((await this.#stats()).map((row) => [row["svname"] ?? "", Number(row[column])]));
   }
 
   /** The rows of its nodes. */
@@ -147,13 +158,4 @@ export class Haproxy implements AsyncDisposable {
       .map((line) => Object.fromEntries(line.split(",").map((value, index) => [names[index] ?? "", value])))
       .filter((row) => row["pxname"] === "nodes" && row["svname"] !== "BACKEND");
   }
-}
-
-/** HAProxy cannot be told to take a free port, nor asked which one it took. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo; // it listens on TCP
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
