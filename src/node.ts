@@ -22,6 +22,7 @@ import type { EventBus } from "./events.ts";
 import { GatewayPlaces } from "./gateway/gateway-places.ts";
 import { DoorCounts } from "./front-door/counts.ts";
 import { FrontDoor } from "./front-door/front-door.ts";
+import { Limits } from "./front-door/limits.ts";
 import { Panels } from "./front-door/panels.ts";
 import { createInternalServer } from "./gateway/internal-server.ts";
 import { createPublicServer } from "./gateway/public-server.ts";
@@ -161,6 +162,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     // ---- Colyseus ----
     const counts = new DoorCounts(clock, events);
     const panels = new Panels(config.panelToken);
+    const limits = new Limits({ config, clock, link: redis, counts, userOf: () => undefined });
     const line = new DirectLine({
       config,
       clock,
@@ -175,6 +177,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       config,
       link: redis,
       line,
+      countNewRoom: () => limits.rooms.count(),
       maySeePanels: (request) => panels.isOperator(request),
       rooms: () => [...host.activations.values()].map(({ room }) => room),
       takesPlayers: () => readinessForPlayers(nodeFacts()).isReady,
@@ -277,7 +280,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       leaseLeftMs: lease.leftMs,
       rooms: tellOfRooms(host.activations.values(), lease.isHeld, clock.monotonicMs()),
     });
-    const door = new FrontDoor({ config, clock, counts, panels });
+    const door = new FrontDoor({ config, clock, counts, panels, limits });
     const publicServer = createPublicServer({
       config,
       door,

@@ -54,6 +54,8 @@ export interface ColyseusParts {
   readonly line: DirectLine;
   /** Where a new room should be, by its new id. */
   readonly place: () => { readonly roomId: RoomId; readonly processId: string };
+  /** A room is about to be made. Rejects when it may not be. */
+  readonly countNewRoom: () => Promise<void>;
   /** Whether a request may see Colyseus's own panels. */
   readonly maySeePanels: (request: IncomingMessage) => boolean;
   /** Whether players may be sent straight to this node now. */
@@ -105,6 +107,7 @@ export class Colyseus {
       greet: false,
       selectProcessIdToCreateRoom: async (_roomName, options: Record<string, unknown> | undefined) => {
         try {
+          await parts.countNewRoom();
           const { roomId, processId } = place();
           // Colyseus passes this very object on to the node that creates the room. A client's own value is overwritten.
           if (options !== undefined) options[ROOM_ID_OPTION] = roomId;

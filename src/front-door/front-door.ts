@@ -1,13 +1,15 @@
 // The front door: what happens to a request, and to an upgrade, before Colyseus, the game's routes or a room hear of it.
 //
 // In this order: where it comes from (address.ts), whether it can be read (request-rules.ts), which page it is for
-// (origins.ts), whether it is for an operator's panel (panels.ts), and how much its body may be (body.ts). Whoever is refused
+// (origins.ts), whether it is for an operator's panel (panels.ts), how much its body may be (body.ts), and how
+// often somebody may ask (limits.ts). Whoever is refused
 // is told so in one line of JSON, and counted (counts.ts).
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TRUSTED_ORIGIN_HEADER } from "../colyseus/cors.ts";
+import type { SeatRequest } from "../colyseus/room-transport.ts";
 import type { Config } from "../config.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -16,6 +18,7 @@ import { boundBody, readBody, readOptions } from "./body.ts";
 import { keysOf } from "./caller.ts";
 import { Connections } from "./connections.ts";
 import type { DoorCounts, Reason } from "./counts.ts";
+import { type Limits, watchSeat } from "./limits.ts";
 import { AllowedOrigins, corsHeaders, type Verdict } from "./origins.ts";
 import { isPanel, type Panels } from "./panels.ts";
 import { refuse, type Refusal } from "./refuse.ts";
@@ -26,6 +29,7 @@ export interface FrontDoorParts {
   readonly clock: Clock;
   readonly counts: DoorCounts;
   readonly panels: Panels;
+  readonly limits: Limits;
 }
 
 /** Why somebody does not get in, for them and for whoever counts. */
@@ -75,7 +79,7 @@ export class FrontDoor {
     closedFor: ErrorCode | undefined,
     pass: () => void,
   ): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock, limits } = this.#parts;
     const { origin, host } = request.headers;
     const verdict = this.#origins.judge(origin, host);
     const deny = ({ why, ...refusal }: Denial): void => {
@@ -88,14 +92,23 @@ export class FrontDoor {
       return;
     }
     try {
-      const denial = this.#judge(request, verdict) ?? (await this.#admit(request, deny));
+      const denial =
+        this.#judge(request, verdict) ??
+        (await limits.request(request)) ??
+        (await this.#readBody(request, deny)) ??
+        (await this.#reserve(request, response));
       if (response.destroyed || response.writableEnded) return; // gone meanwhile, or answered
-      if (denial === undefined) pass();
-      else deny(denial);
+      if (denial !== undefined) deny(denial);
+      else limits.rooms.runFor(() => limits.callerOf(request), response, pass);
     } catch {
       // What Colyseus or Express throws at once ends here.
       refuse(clock, request, response, { code: "INTERNAL", headers: corsHeaders(origin, verdict) });
     }
+  }
+
+  /** A player has come for their seat. */
+  seated({ sessionId, reconnectionToken }: SeatRequest): void {
+    if (reconnectionToken === undefined) this.#parts.limits.seated(sessionId);
   }
 
   /** @returns how to answer what Node could not make a request of, by the code of its error */
@@ -105,9 +118,11 @@ export class FrontDoor {
     return isSlow ? "TOO_LATE" : why === "HPE_HEADER_OVERFLOW" ? "HEADERS_TOO_LARGE" : "BAD_REQUEST";
   }
 
-  /** @returns why an upgrade goes no further, if so; it is to be answered */
-  upgrade(request: IncomingMessage, socket: Duplex): Denial | undefined {
-    const denial = this.#judgeUpgrade(request, socket);
+  /** @returns why an upgrade goes no further, if so; it is to be answered. Never rejects. */
+  async upgrade(request: IncomingMessage, socket: Duplex): Promise<Denial | undefined> {
+    const { limits } = this.#parts;
+    const denial =
+      this.#judgeUpgrade(request, socket) ?? (await limits.upgrade(await limits.callerOf(request)));
     if (denial !== undefined) this.#parts.counts.refused(denial.why);
     return denial;
   }
@@ -152,11 +167,21 @@ export class FrontDoor {
       : { code: "NOT_FOUND", why: "panel" };
   }
 
-  /** What takes a while to find out. */
-  async #admit(request: IncomingMessage, deny: (denial: Denial) => void): Promise<Denial | undefined> {
+  async #readBody(request: IncomingMessage, deny: (denial: Denial) => void): Promise<Denial | undefined> {
     const { config } = this.#parts;
     boundBody(request, bodyBytesMax(request, config), () => deny({ code: "BODY_TOO_LARGE", why: "body" }));
     return isMatchmaking(request) ? this.#readOptions(request) : undefined;
+  }
+
+  async #reserve(request: IncomingMessage, response: ServerResponse): Promise<Denial | undefined> {
+    const { limits } = this.#parts;
+    if (!isMatchmaking(request)) return undefined;
+    const seat = await limits.join(await limits.callerOf(request));
+    if ("code" in seat) return seat;
+    if (response.destroyed)
+      seat.failed(); // gone meanwhile
+    else watchSeat(response, (sessionId) => (sessionId === undefined ? seat.failed() : seat.made(sessionId)));
+    return undefined;
   }
 
   /** Reads the body before Colyseus does, which would wait for it without an end, and takes it from here. */

@@ -48,10 +48,12 @@ export function createPublicServer(parts: PublicServerParts): http.Server {
     request.socket.setTimeout(0);
     socket.on("error", () => socket.destroy());
     const seat = parseSeatRequest(request.url);
-    const denial = door.upgrade(request, socket);
-    if (denial !== undefined) answer(socket, denial.code);
-    else if (seat === undefined || !takesPlayers) answer(socket, takesPlayers ? "BAD_REQUEST" : "NO_GATEWAY");
-    else void router.route({ request, socket, head, seat });
+    void door.upgrade(request, socket).then((denial) => {
+      if (denial !== undefined) answer(socket, denial.code);
+      else if (seat === undefined || !takesPlayers)
+        answer(socket, takesPlayers ? "BAD_REQUEST" : "NO_GATEWAY");
+      else void router.route({ request, socket, head, seat, onSeated: () => door.seated(seat) });
+    });
   });
 
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {

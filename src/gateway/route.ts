@@ -64,6 +64,8 @@ interface Arrival {
   readonly socket: Duplex;
   readonly head: Buffer;
   readonly seat: SeatRequest;
+  /** The player is connected, and has a place in the room they asked for. */
+  readonly onSeated?: () => void;
 }
 
 /** What came of leading a player to their room. */
@@ -185,7 +187,9 @@ export class Router {
       socket,
       upgrade: () => {
         const webSocket = this.#door.complete(arrival);
-        if (webSocket !== undefined) this.#enter(player);
+        if (webSocket === undefined) return undefined;
+        this.#enter(player);
+        arrival.onSeated?.();
         return webSocket;
       },
       // In a turn of its own: whoever takes the place away is not done with it yet.
