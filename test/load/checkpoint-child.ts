@@ -27,6 +27,10 @@ export class Child<To, From> implements AsyncDisposable {
     this.failed.catch(() => {}); // thrown where somebody waits
   }
 
+  get pid(): number {
+    return this.#process.pid ?? -1;
+  }
+
   /** Sends `message`, if there is one, and resolves with the first answer that `accept` takes. */
   async next(message: To | undefined, accept: (answer: From) => boolean): Promise<From> {
     const { promise: late, reject } = Promise.withResolvers<never>();

@@ -1,11 +1,15 @@
 // What players see of the end of their room's owner: two gateways, three nodes for rooms, and players on the stock SDK, all of
 // them in rooms of the node that ends.
 //
-//   npm run drill:sockets [-- --rooms 50,500 --players 500 --faults kill,drain,freeze --seed N]
+//   npm run drill:sockets [-- --rooms 50,500 --players 500 --sdk 500 --faults kill,drain,freeze --seed N --profile folder]
+//
+// Players past --sdk are light ones (sockets-seated.ts), which cost the machine a fraction. --profile has each node that ends
+// in peace leave a CPU profile there, and says when the fault was by the profiles' clock.
 //
 // Told for each fault: how many players were cut off or lost, and the longest time between two states that each of them saw,
 // from the fault until a while after all of them are back. Exit code 1 when a connection was cut, or not everybody is back.
 
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { messageOf } from "../../src/errors.ts";
 import type { EventName } from "../../src/events.ts";
@@ -14,6 +18,7 @@ import { startCluster, type TestCluster, type TestNode } from "../kit/cluster.ts
 import type { Heard } from "../kit/event-tap.ts";
 import { startStores, type StoreUrls } from "../kit/stores.ts";
 import { Child } from "./checkpoint-child.ts";
+import { cpuMsOf } from "./cpu-time.ts";
 import { percentile, tableOf } from "./figures.ts";
 import type { FromPlayers, PlayerFacts, ToPlayers } from "./sockets-messages.ts";
 import { describeSurroundings, othersLoad } from "./surroundings.ts";
@@ -31,11 +36,18 @@ type Players = Child<ToPlayers, FromPlayers>;
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-interface Options {
-  readonly rooms: readonly number[];
+interface Scene {
+  readonly rooms: number;
   readonly players: number;
-  readonly faults: readonly Fault[];
+  /** How many of the players are on the SDK. */
+  readonly sdk: number;
   readonly seed: number;
+  readonly profile: string | undefined;
+}
+
+interface Options extends Omit<Scene, "rooms"> {
+  readonly rooms: readonly number[];
+  readonly faults: readonly Fault[];
 }
 
 function readOptions(): Options {
@@ -45,15 +57,18 @@ function readOptions(): Options {
       players: { type: "string", default: "500" },
       faults: { type: "string", default: "kill,drain" },
       seed: { type: "string", default: String(systemClock.nowMs() % 1_000_000) },
+      sdk: { type: "string" },
+      profile: { type: "string" },
     },
   });
   const rooms = values.rooms.split(",").map(Number);
   const [players, seed] = [Number(values.players), Number(values.seed)];
-  if (![...rooms, players, seed].every((value) => Number.isInteger(value) && value >= 0)) {
-    throw new Error("--rooms, --players and --seed are whole numbers");
+  const sdk = Number(values.sdk ?? Math.max(players, ...rooms));
+  if (![...rooms, players, seed, sdk].every((value) => Number.isInteger(value) && value >= 0)) {
+    throw new Error("--rooms, --players, --sdk and --seed are whole numbers");
   }
   const faults = FAULTS.filter((fault) => values.faults.split(",").includes(fault));
-  return { rooms, players, faults, seed };
+  return { rooms, players, faults, seed, sdk, profile: values.profile };
 }
 
 /** Fills the victim with rooms: of three times as many the ring gives it about a third; the others are left again. */
@@ -62,14 +77,14 @@ async function fill(
   victim: TestNode,
   all: readonly Players[],
   ports: readonly number[],
-  { rooms, players }: { rooms: number; players: number },
+  { rooms, players, sdk }: Scene,
 ): Promise<void> {
   const here: string[] = [];
+  // Whoever opens the rooms stays in them.
+  const first = { kind: "join", ports, isLight: sdk < rooms } as const;
   while (here.length < rooms) {
     const wanted = Array.from({ length: Math.ceil((rooms - here.length) / all.length) * 3 }, () => null);
-    const joined = await Promise.all(
-      all.map((one) => one.ask("joined", { kind: "join", ports, rooms: wanted })),
-    );
+    const joined = await Promise.all(all.map((one) => one.ask("joined", { ...first, rooms: wanted })));
     const opened = joined.flatMap(({ roomIds }) => roomIds);
     const owned = new Map((await cluster.report()).rooms.map(({ roomId, nodeId }) => [roomId, nodeId]));
     const theirs = opened
@@ -80,12 +95,16 @@ async function fill(
     await Promise.all(all.map((one) => one.ask("left", { kind: "leave", roomIds: others })));
   }
   const more = Array.from({ length: players - rooms }, (_, index) => here[index % rooms] as string);
-  await Promise.all(
-    all.map((one, index) => {
-      const own = more.filter((_, player) => player % all.length === index);
-      return one.ask("joined", { kind: "join", ports, rooms: own });
-    }),
-  );
+  const sdkLeft = first.isLight ? sdk : sdk - rooms;
+  for (const isLight of [false, true]) {
+    const theirs = isLight ? more.slice(sdkLeft) : more.slice(0, sdkLeft);
+    await Promise.all(
+      all.map((one, index) => {
+        const own = theirs.filter((_, player) => player % all.length === index);
+        return one.ask("joined", { kind: "join", ports, rooms: own, isLight });
+      }),
+    );
+  }
 }
 
 async function tellAll(all: readonly Players[]): Promise<PlayerFacts[]> {
@@ -95,40 +114,56 @@ async function tellAll(all: readonly Players[]): Promise<PlayerFacts[]> {
 
 async function measure(
   stores: StoreUrls,
-  { rooms, players, seed }: { rooms: number; players: number; seed: number },
+  scene: Scene,
   fault: Fault,
 ): Promise<{ lines: string[]; isGood: boolean; cluster: string[] }> {
+  const { rooms, players, sdk, seed, profile } = scene;
   const roles = { "node-a": "gateway", "node-b": "gateway" } as const;
   const rest = { "node-c": "rooms", "node-d": "rooms", "node-e": "rooms" } as const;
-  await using cluster = await startCluster({ nodes: 5, stores, roles: { ...roles, ...rest } });
+  const env: Record<string, string> =
+    profile === undefined
+      ? {}
+      : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${resolve(profile)} --cpu-prof-interval=200` };
+  await using cluster = await startCluster({ nodes: 5, stores, roles: { ...roles, ...rest }, env });
   const ports = [cluster.node("node-a").publicPort, cluster.node("node-b").publicPort];
   const victim = cluster.node("node-c");
   await using stack = new AsyncDisposableStack();
   const all: Players[] = Array.from({ length: PROCESSES }, (_, index) =>
     stack.use(new Child<ToPlayers, FromPlayers>("sockets-players.ts", [String(seed + index)], {})),
   );
+  const who = new Map<number, string>([
+    ...cluster.nodes.map(({ pid, nodeId }) => [pid, nodeId] as const),
+    ...all.map(({ pid }, index) => [pid, `players ${index + 1}`] as const),
+  ]);
+  const pids = [...who.keys()];
   const surroundings = await describeSurroundings(cluster, othersLoad());
-  await fill(cluster, victim, all, ports, { rooms, players });
+  await fill(cluster, victim, all, ports, scene);
   // A first checkpoint of every room, and the burst of the joins is over.
   await systemClock.sleep(5_000);
   await Promise.all(all.map((one) => one.ask("armed", { kind: "arm" })));
+  const cpuQuiet = cpuMsOf(pids);
   await systemClock.sleep(QUIET_MS);
   const quiet = await tellAll(all);
 
   await Promise.all(all.map((one) => one.ask("armed", { kind: "arm" })));
   const [from, atMs] = [cluster.events.all.length, Date.now()];
   say(`${fault} of a node with ${rooms} rooms and ${players} players`);
+  if (profile !== undefined) say(`the fault at ${process.hrtime.bigint() / 1_000n}`);
+  const [startedMs, cpuBefore] = [systemClock.monotonicMs(), cpuMsOf(pids)];
   if (fault === "kill") await victim.kill();
   else if (fault === "drain") await victim.drain();
   else victim.freeze();
-  const endsMs = systemClock.monotonicMs() + BACK_WITHIN_MS;
+  const endsMs = startedMs + BACK_WITHIN_MS;
   let now = await tellAll(all);
   while (now.some(({ returns }) => returns === 0) && systemClock.monotonicMs() < endsMs) {
     await systemClock.sleep(100);
     now = await tellAll(all);
   }
+  const [tookMs, cpuAfter] = [systemClock.monotonicMs() - startedMs, cpuMsOf(pids)];
   await systemClock.sleep(AFTER_MS);
   const after = await tellAll(all);
+  // One that is killed writes no profile.
+  if (profile !== undefined) await Promise.all(cluster.nodes.map((node) => node.drain()));
   const cut = after.filter(({ drops }) => drops > 0).length;
   const lost = after.filter(({ leftWith }) => leftWith !== undefined).length;
   const away = after.filter(({ returns }) => returns === 0).length;
@@ -172,18 +207,31 @@ async function measure(
       0.99,
     ).toFixed(0)} ms`,
   );
-  return { lines: [title, figures, ""], isGood: cut + lost + away === 0, cluster: surroundings };
+  const used = (from: ReadonlyMap<number, number>, to: ReadonlyMap<number, number>, forMs: number): string =>
+    pids
+      .filter((pid) => to.has(pid))
+      .map((pid) => `${who.get(pid)} ${((to.get(pid) ?? 0) - (from.get(pid) ?? 0)).toFixed(0)}`)
+      .join(", ") + ` in ${forMs.toFixed(0)} ms`;
+  const cpu = [
+    `CPU ms before the fault: ${used(cpuQuiet, cpuBefore, QUIET_MS)}`,
+    `CPU ms until all were back: ${used(cpuBefore, cpuAfter, tookMs)}`,
+  ];
+  return { lines: [title, figures, ...cpu, ""], isGood: cut + lost + away === 0, cluster: surroundings };
 }
 
 async function main(): Promise<void> {
-  const { rooms, players, faults, seed } = readOptions();
+  const { rooms, players, faults, seed, sdk, profile } = readOptions();
   await using stores = await startStores();
   const told: string[] = [];
   let isGood = true;
   let surroundings: string[] = [];
   for (const count of rooms) {
     for (const fault of faults) {
-      const outcome = await measure(stores, { rooms: count, players: Math.max(players, count), seed }, fault);
+      const outcome = await measure(
+        stores,
+        { rooms: count, players: Math.max(players, count), sdk, seed, profile },
+        fault,
+      );
       told.push(...outcome.lines);
       isGood &&= outcome.isGood;
       surroundings = outcome.cluster;

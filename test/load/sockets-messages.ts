@@ -2,7 +2,12 @@
 
 export type ToPlayers =
   /** Take a seat: of a new room, or of one that is there. `ports`: the gateways, taken in turn. */
-  | { readonly kind: "join"; readonly ports: readonly number[]; readonly rooms: readonly (string | null)[] }
+  | {
+      readonly kind: "join";
+      readonly ports: readonly number[];
+      readonly rooms: readonly (string | null)[];
+      readonly isLight: boolean;
+    }
   /** Leave these rooms. */
   | { readonly kind: "leave"; readonly roomIds: readonly string[] }
   /** From now on the longest gap counts. */
@@ -12,6 +17,7 @@ export type ToPlayers =
 /** One player since the arming. */
 export interface PlayerFacts {
   readonly roomId: string;
+  readonly isLight: boolean;
   readonly drops: number;
   readonly returns: number;
   /** The code with which the session ended for good; undefined when it goes on. */
