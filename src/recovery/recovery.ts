@@ -23,6 +23,7 @@ import {
   type ClaimReason,
   type RecoveryBounds,
 } from "./recovery-plan.ts";
+import { Waiters } from "./waiters.ts";
 
 /** How often it looks by itself, in ms. */
 const LOOK_EVERY_MS = 1_000;
@@ -61,13 +62,6 @@ export interface Backlog {
   readonly opening: number;
 }
 
-/** Those who wait for one room. */
-interface Waiters {
-  readonly sinceMs: number;
-  waiting: number;
-  readonly opened: PromiseWithResolvers<Activation | undefined>;
-}
-
 export class Recovery {
   readonly #parts: RecoveryParts;
   readonly #bounds: RecoveryBounds;
@@ -75,11 +69,12 @@ export class Recovery {
   readonly #lookout: Lookout;
   #unowned: readonly RoomId[] = [];
   #orphaned: readonly RoomId[] = [];
-  readonly #waiters = new Map<RoomId, Waiters>();
+  readonly #waiters: Waiters;
   readonly #claims = new Map<Claim, Promise<void>>();
   readonly #claimed = new Map<RoomId, { readonly room: ClaimedRoom; readonly atMs: number }>();
   readonly #openings = new Map<RoomId, { readonly sinceMs: number; readonly done: Promise<void> }>();
   #cancelAgain = (): void => {};
+  #isAdvanceDue = false;
   #lookMax = LOOK_MAX;
   /** Whether the last look had as many rooms as it may have. */
   #wasFull = false;
@@ -90,11 +85,12 @@ export class Recovery {
   constructor(parts: RecoveryParts) {
     this.#parts = parts;
     this.#bounds = boundsFor(parts.config.restoresAtOnceMax);
+    this.#waiters = new Waiters(parts.clock);
     this.#lookout = new Lookout(parts.clock, LOOK_EVERY_MS, () => this.#lookOnce());
   }
 
   get backlog(): Backlog {
-    const waiting = new Set([...this.#unowned, ...this.#claimed.keys(), ...this.#waiters.keys()]);
+    const waiting = new Set([...this.#unowned, ...this.#claimed.keys(), ...this.#waiters.roomIds]);
     for (const { roomIds } of this.#claims.keys()) for (const roomId of roomIds) waiting.add(roomId);
     const isLeft = (roomId: RoomId): boolean =>
       !this.#openings.has(roomId) && !this.#parts.host.isKnown(roomId);
@@ -139,20 +135,16 @@ export class Recovery {
     if (here !== undefined || host.isKnown(roomId)) return here; // it may be about to be here, or to have ended
     const mayBegin = !this.#stopping.signal.aborted && lease.isHeld;
     if (!mayBegin && !this.#openings.has(roomId)) return undefined;
-    const waiters = this.#waiters.get(roomId) ?? this.#addWaiters(roomId);
-    waiters.waiting += 1;
-    if (!this.#openings.has(roomId)) this.#advance();
     const late = (): Error => new RingsideError("ROOM_MOVING", { roomId });
-    try {
-      return await within(clock, config.upgradeHoldMs, waiters.opened.promise, late);
-    } catch (error) {
-      if (hasCode(error, "ROOM_MOVING")) return undefined;
-      throw error;
-    } finally {
-      waiters.waiting -= 1;
-      // Nobody waits any more: it has its turn with the others.
-      if (waiters.waiting === 0 && this.#waiters.get(roomId) === waiters) this.#waiters.delete(roomId);
-    }
+    return this.#waiters.wait(roomId, async (opened) => {
+      if (!this.#openings.has(roomId)) this.#advance();
+      try {
+        return await within(clock, config.upgradeHoldMs, opened, late);
+      } catch (error) {
+        if (hasCode(error, "ROOM_MOVING")) return undefined;
+        throw error;
+      }
+    });
   }
 
   // ---- looking ----
@@ -185,8 +177,20 @@ export class Recovery {
 
   // ---- acting ----
 
-  /** Does what is next. To be called whenever something has changed that the plan looks at. */
+  /**
+   * Does what is next. To be called whenever something has changed that the plan looks at. All that changes in one stretch
+   * of code is looked at once: after a failover a gateway asks for hundreds of rooms in one breath, and one claim takes them.
+   */
   #advance(): void {
+    if (this.#isAdvanceDue) return;
+    this.#isAdvanceDue = true;
+    queueMicrotask(() => {
+      this.#isAdvanceDue = false;
+      this.#advanceNow();
+    });
+  }
+
+  #advanceNow(): void {
     const { clock, host, lease } = this.#parts;
     this.#cancelAgain();
     if (this.#stopping.signal.aborted || !lease.isHeld) {
@@ -200,7 +204,7 @@ export class Recovery {
         orphaned: this.#orphaned,
         isOurs: (roomId) => this.#isOurs(roomId),
         isHere: (roomId) => host.isKnown(roomId),
-        demands: [...this.#waiters].map(([roomId, { sinceMs, waiting }]) => ({ roomId, sinceMs, waiting })),
+        demands: this.#waiters.demands,
         claims: [...this.#claims.keys()],
         claimed: [...this.#claimed.keys()],
         openings: [...this.#openings].map(([roomId, { sinceMs }]) => ({ roomId, forMs: nowMs - sinceMs })),
@@ -251,7 +255,7 @@ export class Recovery {
     for (const roomId of roomIds) {
       const room = byId.get(roomId);
       if (room === undefined) {
-        this.#settle(roomId, undefined);
+        this.#waiters.settle(roomId, undefined);
         continue;
       }
       this.#claimed.set(roomId, { room, atMs });
@@ -275,7 +279,7 @@ export class Recovery {
     const sinceMs = clock.monotonicMs();
     const done = this.#open(claimed.room, sinceMs - claimed.atMs).then((activation) => {
       this.#openings.delete(roomId);
-      this.#settle(roomId, activation);
+      this.#waiters.settle(roomId, activation);
       this.#advance();
     });
     this.#openings.set(roomId, { sinceMs, done });
@@ -313,29 +317,16 @@ export class Recovery {
 
   // ---- those who wait ----
 
-  #addWaiters(roomId: RoomId): Waiters {
-    const sinceMs = this.#parts.clock.monotonicMs();
-    const waiters: Waiters = { sinceMs, waiting: 0, opened: Promise.withResolvers() };
-    waiters.opened.promise.catch(() => {}); // they may all have gone
-    this.#waiters.set(roomId, waiters);
-    return waiters;
-  }
-
-  #settle(roomId: RoomId, activation: Activation | undefined): void {
-    this.#waiters.get(roomId)?.opened.resolve(activation);
-    this.#waiters.delete(roomId);
-  }
-
   /** A claim has failed. Who asked for the room is told why; who only happened to wait looks again. */
   #refuse(roomId: RoomId, why: ClaimReason, error: unknown): void {
-    if (why === "demand") this.#waiters.get(roomId)?.opened.reject(error);
-    this.#settle(roomId, undefined);
+    if (why === "demand") this.#waiters.refuse(roomId, error);
+    else this.#waiters.settle(roomId, undefined);
   }
 
   /** Nothing is begun now: those who wait for a room that is not being opened look again. */
   #dismissIdle(): void {
-    for (const roomId of this.#waiters.keys()) {
-      if (!this.#openings.has(roomId)) this.#settle(roomId, undefined);
+    for (const roomId of this.#waiters.roomIds) {
+      if (!this.#openings.has(roomId)) this.#waiters.settle(roomId, undefined);
     }
   }
 }
