@@ -6,8 +6,20 @@ import { crc32 } from "node:zlib";
 import type { Room } from "@colyseus/core";
 import { internals } from "./room-internals.ts";
 
+/** By what Colyseus shares among all rooms with a state of one class; how many classes it knows, and the layout of those. */
+const known = new WeakMap<object, { readonly classes: number; readonly layout: number }>();
+
 /** A number that changes with the layout; undefined for a room without a Schema state. */
 export function layoutOf(room: Room): number | undefined {
-  const handshake = internals(room)._serializer.handshake?.();
-  return handshake === undefined ? undefined : crc32(handshake);
+  const { _serializer: serializer } = internals(room);
+  const context = serializer.encoder?.context;
+  const classes = context?.schemas.size ?? 0;
+  const before = context && known.get(context);
+  if (before?.classes === classes) return before.layout;
+  const handshake = serializer.handshake?.();
+  if (handshake === undefined) return undefined;
+  const layout = crc32(handshake);
+  // To describe a state costs as much as to save it a few times, and after a failover it is asked of each room.
+  if (context !== undefined) known.set(context, { classes, layout });
+  return layout;
 }

@@ -94,6 +94,8 @@ export class Player {
   readonly #budget: MessageBudget;
   readonly #joinDeadline: JoinDeadline;
   pingsUnanswered = 0;
+  /** Whether the owner took the last place away on purpose, and is not the one to ask for the next. */
+  wasLetGo = false;
 
   constructor(parts: PlayerParts) {
     this.#parts = parts;
@@ -184,6 +186,7 @@ export class Player {
   placeLost(unheard: readonly Uint8Array[] | undefined): void {
     this.#place = undefined;
     this.#lostAtMs ??= this.#parts.clock.monotonicMs();
+    this.wasLetGo = unheard !== undefined;
     if (this.isGone) return;
     if (this.#hearsInputs) {
       this.close(ERRORS.ROOM_MOVING.close, ERRORS.ROOM_MOVING.text);

@@ -17,10 +17,10 @@ import { ERRORS, type ErrorCode } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { Epoch, Incarnation, RoomId, SessionId } from "../ids.ts";
 import { KEY_HEADER } from "../membership/peer-http.ts";
-import { memberOf, type Member, type View } from "../membership/view.ts";
-import type { Directory, Ownership } from "../ownership/directory.ts";
+import type { Member, View } from "../membership/view.ts";
+import type { Directory } from "../ownership/directory.ts";
 import type { Lease } from "../ownership/lease.ts";
-import { locate, type Location } from "../placement/locate.ts";
+import type { Location } from "../placement/locate.ts";
 import type { Ring } from "../placement/ring.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { EpochGate } from "./epoch-gate.ts";
@@ -29,6 +29,7 @@ import { LocalLine } from "./local-line.ts";
 import { OwnerLinks } from "./owner-links.ts";
 import { Player } from "./player.ts";
 import { PlayersDoor } from "./players-door.ts";
+import { Whereabouts } from "./whereabouts.ts";
 
 /** How long a player may take to read that there is nothing for them here. */
 const ANSWER_READ_MS = 1_000;
@@ -39,8 +40,6 @@ const ASK_AGAIN_MS = 50;
 const NO_OWNER_MS = 100;
 /** How often it is asked whether a room is still where an answer is waited for. */
 const ASK_MEANWHILE_MS = 250;
-/** How many last known owners are remembered for when Postgres cannot be asked. */
-const REMEMBERED_MAX = 20_000;
 const ABNORMAL_CLOSURE = 1006;
 
 export interface RouterParts {
@@ -73,8 +72,7 @@ type Led = "placed" | "no such room" | "not in time" | "gone";
 
 export class Router {
   readonly #parts: RouterParts;
-  readonly #remembered = new Map<RoomId, Ownership>();
-  readonly #reading = new Map<RoomId, Promise<Ownership | undefined>>();
+  readonly #whereabouts: Whereabouts;
   readonly #held = new Set<Duplex>();
   readonly #gate = new EpochGate();
   /** How many players of a room are here. */
@@ -87,6 +85,7 @@ export class Router {
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
+    this.#whereabouts = new Whereabouts(parts);
     const { clock, lease, transport } = parts;
     this.#door = new PlayersDoor(clock, parts.config.messageBytesMax, () => lease.isHeld);
     this.#links = new OwnerLinks({ ...parts, gate: this.#gate });
@@ -161,17 +160,8 @@ export class Router {
   }
 
   /** Where the room is, by Postgres, or as it was last known when Postgres cannot be asked. */
-  async locate(roomId: RoomId): Promise<Location> {
-    const { self, view, ring, epochHere } = this.#parts;
-    if (epochHere(roomId) !== undefined) return { at: "here" };
-    const ownership = await this.#readOwnership(roomId);
-    return locate({
-      self,
-      view: view(),
-      isHere: epochHere(roomId) !== undefined,
-      ownership,
-      successor: ring().memberFor(roomId),
-    });
+  locate(roomId: RoomId): Promise<Location> {
+    return this.#whereabouts.locate(roomId);
   }
 
   #playerOf(arrival: Arrival): Player {
@@ -244,14 +234,16 @@ export class Router {
   async #lead(player: Player, endsMs: number): Promise<Led> {
     const { activate, clock } = this.#parts;
     let waitMs = ASK_AGAIN_FIRST_MS;
-    let mayGuess = true;
+    let guessed: Member | undefined;
     while (!player.isGone && !this.#isStopped) {
       if (player.isPlaced) return "placed"; // by an offer that was given up too late
       if (clock.monotonicMs() >= endsMs) return "not in time";
-      const guess = mayGuess ? this.#successorOf(player.roomId) : undefined;
-      if (guess !== undefined) mayGuess = false;
-      const where =
-        guess ?? (await this.locate(player.roomId).catch((): Location => ({ at: "nowhere-yet" })));
+      // A guess is good for one try: whoever it leads to says if it is wrong. With a new view there may be another.
+      const guess = this.#whereabouts.guess(player.roomId, player.wasLetGo);
+      const where: Location =
+        guess !== undefined && guess.incarnation !== guessed?.incarnation
+          ? { at: "peer", member: (guessed = guess) }
+          : await this.locate(player.roomId).catch((): Location => ({ at: "nowhere-yet" }));
       switch (where.at) {
         case "here":
           if (await this.#localLine.open(player, AbortSignal.abort())) return "placed";
@@ -276,19 +268,6 @@ export class Router {
     return "gone";
   }
 
-  /**
-   * Who should have a room whose last known owner does not count any more, without a question to Postgres: after a failover
-   * there would be one for each room of the dead node, just when its rooms are read. Whoever is asked knows better.
-   */
-  #successorOf(roomId: RoomId): Location | undefined {
-    const { ring, self, view } = this.#parts;
-    const known = this.#remembered.get(roomId);
-    if (known === undefined || known.owner === null || known.isQuarantined) return undefined;
-    if (known.owner === self || memberOf(view(), known.owner) !== undefined) return undefined;
-    const member = ring().memberFor(roomId);
-    return member === undefined || member.incarnation === self ? undefined : { at: "peer", member };
-  }
-
   /** Offers a player to a peer, until the room turns out to be elsewhere: a frozen peer hears and never answers. */
   async #offer(player: Player, member: Member, endsMs: number): Promise<boolean> {
     const { clock } = this.#parts;
@@ -305,42 +284,6 @@ export class Router {
       return player.isPlaced;
     }
     return offering;
-  }
-
-  /**
-   * One question a room, however many players arrive at once: after a failover all of them do. An answer that was under
-   * way may be older than the question. Whoever is led astray by it is refused there, and asks again; only that there is
-   * no such room is final for a player, so that is asked anew.
-   */
-  async #readOwnership(roomId: RoomId): Promise<Ownership | undefined> {
-    const underWay = this.#reading.get(roomId);
-    const told = underWay && (await underWay);
-    if (told !== undefined) return told;
-    const reading = this.#readOwnershipNow(roomId).finally(() => this.#reading.delete(roomId));
-    this.#reading.set(roomId, reading);
-    return reading;
-  }
-
-  async #readOwnershipNow(roomId: RoomId): Promise<Ownership | undefined> {
-    let ownership: Ownership | undefined;
-    try {
-      ownership = await this.#parts.directory.locate(roomId);
-    } catch (error) {
-      const remembered = this.#remembered.get(roomId);
-      if (remembered === undefined) throw error;
-      return remembered;
-    }
-    this.#remembered.delete(roomId);
-    if (ownership !== undefined) {
-      this.#remembered.set(roomId, ownership);
-      if (this.#remembered.size > REMEMBERED_MAX) {
-        for (const oldest of this.#remembered.keys()) {
-          this.#remembered.delete(oldest);
-          break;
-        }
-      }
-    }
-    return ownership;
   }
 
   async #waitForChange(ms: number): Promise<void> {

@@ -63,6 +63,13 @@ interface SavedRow {
   age_ms: number;
 }
 
+interface OwnershipRow {
+  epoch: Epoch;
+  owner: Incarnation | null;
+  owned: boolean;
+  quarantined: boolean;
+}
+
 interface SeatRow {
   sessionId: SessionId;
   tokenHash: string;
@@ -148,14 +155,15 @@ export class Directory {
 
   /** Who owns a room; undefined when there is none of this id. */
   async locate(roomId: RoomId): Promise<Ownership | undefined> {
-    const rows = await this.#database.run<{
-      epoch: Epoch;
-      owner: Incarnation | null;
-      owned: boolean;
-      quarantined: boolean;
-    }>("locate-room", [roomId]);
-    const row = rows[0];
-    return row && { epoch: row.epoch, owner: row.owner, isOwned: row.owned, isQuarantined: row.quarantined };
+    const [row] = await this.#database.run<OwnershipRow>("locate-room", [roomId]);
+    return row && toOwnership(row);
+  }
+
+  /** Who owns these rooms, by their ids; those that there are not are missing. */
+  async locateAll(roomIds: readonly RoomId[]): Promise<ReadonlyMap<RoomId, Ownership>> {
+    type Row = OwnershipRow & { room_id: RoomId };
+    const rows = await this.#database.run<Row>("locate-rooms", [roomIds]);
+    return new Map(rows.map((row) => [row.room_id, toOwnership(row)]));
   }
 
   /** Rooms that nobody who counts owns, those with players first. */
@@ -205,6 +213,10 @@ export class Directory {
 function toCheckpoint(row: SavedRow | undefined): StoredCheckpoint | undefined {
   if (row === undefined || row.seq === null) return undefined;
   return { seq: row.seq, bytes: row.snapshot, base: row.base ?? undefined, ageMs: row.age_ms };
+}
+
+function toOwnership({ epoch, owner, owned, quarantined }: OwnershipRow): Ownership {
+  return { epoch, owner, isOwned: owned, isQuarantined: quarantined };
 }
 
 function toSeat({ options, auth, previousHash, loginHash, ...seat }: SeatRow): StoredSeat {
