@@ -46,6 +46,7 @@ import { explainLoss, migrate } from "./postgres/migrate.ts";
 import { openCommitPool, openPool } from "./postgres/pool.ts";
 import { Database, readStatements } from "./postgres/query.ts";
 import { drainRooms } from "./recovery/drain-node.ts";
+import { Handover } from "./recovery/handover.ts";
 import { Promotions } from "./recovery/promotions.ts";
 import { Recovery } from "./recovery/recovery.ts";
 import { TakenRooms } from "./recovery/taken-rooms.ts";
@@ -192,6 +193,9 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     });
     closing.push(() => colyseus.stop());
 
+    const handover = new Handover({ config, self: incarnation, ring: () => ring });
+    closing.push(() => handover.stop());
+
     // ---- gateway ----
     const router = new Router({
       config,
@@ -295,6 +299,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       places: () => (state === "starting" ? undefined : places),
       onLinked: (by) => heartbeat.linkedBy(by),
       promise: (by, forMs) => heartbeat.promise(by, forMs),
+      take: activate,
       answers: { [WORD_PATH]: ownWord },
     });
     const report = {
@@ -384,7 +389,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       else if (hint === "taken") {
         taken.hurry();
         promotions.hurry(); // it is also said of every new connection
-      } else recovery.hurry();
+      } else if (rolesOf(config).includes("rooms")) recovery.hurry();
     });
     watcher.start();
     closing.push(() => watcher.stop());
@@ -448,6 +453,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
         commits,
         checkpointer,
         directory,
+        handover,
       });
       await seats.idle();
       events.emit("node:drained", {

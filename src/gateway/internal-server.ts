@@ -4,7 +4,7 @@
 import { timingSafeEqual } from "node:crypto";
 import http from "node:http";
 import type { Duplex } from "node:stream";
-import type { Incarnation } from "../ids.ts";
+import type { Incarnation, RoomId } from "../ids.ts";
 import {
   answerLink,
   answerPromise,
@@ -14,6 +14,7 @@ import {
   PROMISE_PATH,
 } from "../membership/peer-http.ts";
 import type { PromiseAnswer } from "../membership/peer-network.ts";
+import { answerTake, TAKE_PATH } from "../recovery/handover.ts";
 import type { GatewayPlaces } from "./gateway-places.ts";
 import { answerCall, PLAYERS_PATH } from "./link-door.ts";
 import { answer } from "./route.ts";
@@ -27,6 +28,8 @@ export interface InternalServerParts {
   readonly onLinked: (by: Incarnation) => void;
   /** Another node asks not to be called silent. */
   readonly promise: (by: Incarnation, forMs: number) => PromiseAnswer;
+  /** A room that was released is this node's to open. */
+  readonly take: (roomId: RoomId) => Promise<unknown>;
   /** What can be asked for by GET: the path and what it answers. */
   readonly answers: Readonly<Record<string, () => unknown>>;
 }
@@ -42,6 +45,10 @@ export function createInternalServer(parts: InternalServerParts): http.Server {
   server.on("request", (request, response) => {
     if (mayEnter(request) && request.method === "POST" && request.url === PROMISE_PATH) {
       answerPromise(request, response, parts.self, parts.promise);
+      return;
+    }
+    if (mayEnter(request) && request.method === "POST" && request.url?.startsWith(TAKE_PATH) === true) {
+      answerTake(request, response, parts.take);
       return;
     }
     const give = mayEnter(request) && request.method === "GET" ? parts.answers[request.url ?? ""] : undefined;

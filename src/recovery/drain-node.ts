@@ -11,10 +11,18 @@ import type { Config } from "../config.ts";
 import { messageOf, RingsideError } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { Directory } from "../ownership/directory.ts";
+import type { Handover } from "./handover.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-/** Rooms that are moved at the same time. */
-const MOVES_AT_ONCE = 8;
+/**
+ * Rooms that are moved at the same time, from their last tick here to their first at the next owner. More of them only wait
+ * for each other there, and their players with them.
+ */
+const MOVES_AT_ONCE = 4;
+/** A room counts as moved after so long, whatever became of it at its next owner. */
+const TAKE_MS = 1_000;
+/** How long players stay at a room whose release is not known; then they are sent on all the same. */
+const RELEASE_MS = 500;
 const SAVE_AGAIN_MS = 250;
 /** How long a room waits for the hooks of players who were leaving it. Those who stay see it stand still meanwhile. */
 const LEAVES_MS = 2_000;
@@ -27,6 +35,8 @@ export interface DrainParts {
   readonly commits: CommitsOfRooms;
   readonly checkpointer: Checkpointer<Activation>;
   readonly directory: Directory;
+  /** Offers a room that was released to its next owner; resolves when it is open there. */
+  readonly handover: Pick<Handover, "offer">;
 }
 
 export interface Drained {
@@ -45,8 +55,12 @@ export async function drainRooms(parts: DrainParts): Promise<Drained> {
   let left = 0;
   const work = async (): Promise<void> => {
     for (let activation = queue.shift(); activation !== undefined; activation = queue.shift()) {
-      if (clock.monotonicMs() < endsMs && (await moveAway(parts, activation, endsMs))) moved += 1;
-      else left += 1;
+      if (clock.monotonicMs() < endsMs && (await moveAway(parts, activation, endsMs))) {
+        moved += 1;
+        // With many rooms left there is less time for each.
+        const shareMs = ((endsMs - clock.monotonicMs()) * MOVES_AT_ONCE) / (2 * (queue.length + 1));
+        await parts.handover.offer(activation.roomId, Math.min(TAKE_MS, shareMs));
+      } else left += 1;
     }
   };
   await Promise.all(Array.from({ length: MOVES_AT_ONCE }, work));
@@ -81,9 +95,15 @@ async function moveAway(parts: DrainParts, activation: Activation, endsMs: numbe
       await clock.sleep(SAVE_AGAIN_MS); // Postgres may be back before the time is up, and nothing need be lost
     }
   }
-  // Gone from here before anybody else may take it; a failed release leaves it to be claimed when this node is down.
+  // It stands still here until its players are sent on, who would otherwise be at the next owner before it may take the room.
+  // A failed release leaves it to be claimed when this node is down.
+  const isReleased = await within(
+    clock,
+    RELEASE_MS,
+    directory.release(roomId, epoch),
+    () => new RingsideError("POSTGRES_UNREACHABLE", { roomId }),
+  ).catch(() => false);
   host.letGo(activation, "moved");
-  const isReleased = await directory.release(roomId, epoch).catch(() => false);
   events.emit("room:moved", { roomId, epoch, moveMs: Math.round(clock.monotonicMs() - startedMs) });
   return isSaved === true && isReleased;
 }

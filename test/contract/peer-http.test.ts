@@ -29,6 +29,7 @@ async function setUp(answer: PromiseAnswer = { kind: "promised" }) {
       asked.push([by, forMs]);
       return answer;
     },
+    take: () => Promise.resolve(),
     answers: {},
   });
   const port = await listen(server, 0, "127.0.0.1");

@@ -199,6 +199,7 @@ export class SimNode implements Listener {
       commits: { attach: () => {}, idle: (room) => this.#committer.idle(room as unknown as SimRoom) },
       checkpointer: this.#checkpointer as unknown as Parameters<typeof drainRooms>[0]["checkpointer"], // of these rooms
       directory: this.#directory,
+      handover: { offer: () => Promise.resolve() }, // only a matter of speed
     });
     await this.#heartbeat.stop();
     lease.revoke();

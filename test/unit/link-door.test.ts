@@ -30,6 +30,7 @@ beforeEach(async () => {
     places: () => places as unknown as GatewayPlaces, // of which nothing else is called here
     onLinked: () => {},
     promise: () => ({ kind: "silent" }),
+    take: () => Promise.resolve(),
     answers: {},
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
