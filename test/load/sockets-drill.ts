@@ -117,7 +117,7 @@ async function measure(
   scene: Scene,
   fault: Fault,
 ): Promise<{ lines: string[]; isGood: boolean; cluster: string[] }> {
-  const { rooms, players, sdk, seed, profile } = scene;
+  const { rooms, players, seed, profile } = scene;
   const roles = { "node-a": "gateway", "node-b": "gateway" } as const;
   const rest = { "node-c": "rooms", "node-d": "rooms", "node-e": "rooms" } as const;
   const env: Record<string, string> =
