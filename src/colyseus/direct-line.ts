@@ -17,6 +17,7 @@ import { KEY_HEADER } from "../membership/peer-http.ts";
 import type { Member, View } from "../membership/view.ts";
 import type { Location } from "../placement/locate.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { parseRequest, type Request } from "./remote-calls.ts";
 import { isRoomAddress, type RoomAddress, type RoomWhereabouts } from "./room-whereabouts.ts";
 
 /** How Colyseus begins the channel of a room and of a process. */
@@ -28,6 +29,9 @@ const LISTING_PATH = "/ringside/listing";
 const CALLS_MAX = 10_000;
 const SOCKETS_MAX = 64;
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
+/** Raised with every change that another node could not read. */
+const VERSION_HEADER = "x-ringside-call-version";
+const VERSION = "1";
 /** How long a room is looked for when nobody at its place knows it; it is about to open, or has just moved. */
 const SEEK_MS = 1_500;
 const SEEK_AGAIN_MS = 25;
@@ -36,12 +40,6 @@ const SEEK_AGAIN_MS = 25;
 export type Reply = readonly [code: 0 | 1, data: unknown];
 /** What Colyseus says, and looks for, when an answer did not come in time. */
 const TIME_IS_OVER: Reply = [1, "ipc_timeout"];
-
-export interface Request {
-  readonly to: string;
-  readonly method: unknown;
-  readonly args: unknown;
-}
 
 export interface DirectLineParts {
   readonly config: Config;
@@ -97,9 +95,13 @@ export class DirectLine {
     if (this.#calls >= CALLS_MAX) return TIME_IS_OVER;
     this.#calls++;
     try {
-      return request.to.startsWith(PROCESS)
-        ? await this.#askProcess(request, signal)
-        : await this.#askRoom(request, signal);
+      // As it would arrive from elsewhere: a room on this node must not be handed what the asker still holds.
+      const told = JSON.parse(JSON.stringify(request)) as Request;
+      return told.to.startsWith(PROCESS)
+        ? await this.#askProcess(told, signal)
+        : await this.#askRoom(told, signal);
+    } catch (error) {
+      return [1, `the request cannot be told: ${messageOf(error)}`];
     } finally {
       this.#calls--;
     }
@@ -179,9 +181,8 @@ export class DirectLine {
     }
   }
 
-  /** As it would arrive from elsewhere: a room must not be handed what the asker still holds. */
   async #askHere(request: Request, signal: AbortSignal): Promise<Reply | undefined> {
-    const reply = await this.#answers?.deliver(JSON.parse(JSON.stringify(request)) as Request, signal);
+    const reply = await this.#answers?.deliver(request, signal);
     if (reply !== undefined && this.#answers !== undefined) {
       this.#answeredAt(request, this.#answers.whereabouts.own);
     }
@@ -226,6 +227,7 @@ export class DirectLine {
         signal,
         headers: {
           [KEY_HEADER]: this.#parts.config.clusterKey,
+          [VERSION_HEADER]: VERSION,
           "content-type": "application/json",
           "content-length": bytes.length,
         },
@@ -249,37 +251,65 @@ export class DirectLine {
     const leaving = new AbortController();
     response.on("close", () => leaving.abort());
     response.on("error", () => {}); // a close follows
-    let answer: unknown;
-    if (mayEnter(request, this.#parts.config.clusterKey) && request.method === "POST") {
-      try {
-        const body = await readJson(request);
-        if (request.url === LISTING_PATH) answer = answers.ownRows((body as { roomId?: string }).roomId);
-        else if (isRequest(body)) {
-          const reply = await answers.deliver(body, leaving.signal);
-          answer = reply && { reply, from: answers.whereabouts.own };
-        }
-      } catch {
-        // Whoever sent what cannot be read gets nothing.
-      }
-    }
+    const { status, answer } = await this.#answerTo(request, answers, leaving.signal);
     if (response.destroyed) return;
-    response.writeHead(answer === undefined ? 404 : 200, { "content-type": "application/json" });
-    response.end(toJson(answer));
+    const text = toJson(answer);
+    // What is left unread ends with the connection.
+    const connection = request.complete ? {} : { connection: "close" };
+    response.writeHead(status, { "content-type": "application/json", ...connection });
+    response.end(text);
+  }
+
+  async #answerTo(
+    request: http.IncomingMessage,
+    answers: LineAnswers,
+    signal: AbortSignal,
+  ): Promise<{ readonly status: number; readonly answer?: unknown }> {
+    if (!mayEnter(request, this.#parts.config.clusterKey) || request.method !== "POST")
+      return { status: 404 };
+    const version = request.headers[VERSION_HEADER];
+    if (version !== VERSION) {
+      return {
+        status: 409,
+        answer: { error: `this node speaks version ${VERSION}, not ${String(version)}` },
+      };
+    }
+    try {
+      const body = await readJson(request);
+      if (request.url === LISTING_PATH) {
+        const roomId = isObject(body) ? body["roomId"] : null;
+        if (roomId === undefined || typeof roomId === "string") {
+          return { status: 200, answer: answers.ownRows(roomId) };
+        }
+      } else {
+        const call = parseRequest(body);
+        const reply = call && (await answers.deliver(call, signal));
+        if (call !== undefined) {
+          return reply ? { status: 200, answer: { reply, from: answers.whereabouts.own } } : { status: 404 };
+        }
+      }
+    } catch {
+      // Cut short, too large, or no JSON.
+    }
+    return { status: 400, answer: { error: "this is no request of version 1" } };
   }
 }
 
 /** What a room answers may be anything, and what cannot be told must not hold up the asker. */
 function toJson(answer: unknown): string {
   if (answer === undefined) return "{}";
+  let why = "it is too large";
   try {
-    return JSON.stringify(answer);
+    const text = JSON.stringify(answer);
+    if (text.length <= BODY_BYTES_MAX) return text;
   } catch (error) {
-    return JSON.stringify({ reply: [1, `the answer cannot be told: ${messageOf(error)}`] satisfies Reply });
+    why = messageOf(error);
   }
+  return JSON.stringify({ reply: [1, `the answer cannot be told: ${why}`] satisfies Reply });
 }
 
-function isRequest(body: unknown): body is Request {
-  return typeof body === "object" && body !== null && typeof (body as { to?: unknown }).to === "string";
+function isObject(body: unknown): body is Record<string, unknown> {
+  return typeof body === "object" && body !== null;
 }
 
 function isReply(reply: unknown): reply is Reply {

@@ -5,12 +5,14 @@
 // Channels carry the cluster's prefix, so that two clusters can share a Redis; keys get it from the connection.
 
 import { randomUUID } from "node:crypto";
+import { matchMaker } from "@colyseus/core";
 import { RedisPresence } from "@colyseus/redis-presence";
 import { Cluster, type Redis } from "ioredis";
 import type { Config } from "../config.ts";
 import { RingsideError } from "../errors.ts";
 import type { RedisLink } from "../redis/link.ts";
-import type { DirectLine, Reply, Request } from "./direct-line.ts";
+import type { DirectLine, Reply } from "./direct-line.ts";
+import { refusedByProcess, refusedByRoom, type Request } from "./remote-calls.ts";
 import { isRow } from "./room-listing.ts";
 import type { RoomWhereabouts } from "./room-whereabouts.ts";
 import { asServerError } from "./server-error.ts";
@@ -34,6 +36,8 @@ const LOCKS = "ch:";
 const STATS = "roomcount";
 /** How the topic of a process begins. */
 const PROCESSES = "p:";
+/** How the topic of a room begins. */
+const ROOM = "$";
 /** Colyseus's own topic for lobbies; it looks like a room's. */
 const LOBBY = "$lobby";
 
@@ -125,8 +129,14 @@ export class ClusterPresence extends RedisPresence {
   }
 
   /** Carries out a request that has come to this node; undefined when nobody here takes it. */
-  async deliver({ to, method, args }: Request, signal: AbortSignal): Promise<Reply | undefined> {
+  async deliver(request: Request, signal: AbortSignal): Promise<Reply | undefined> {
+    const { to, method, args } = request;
     if (!isDirect(to) || this.subscriptions.listenerCount(to) === 0) return undefined;
+    const isRooms = to.startsWith(ROOM);
+    const room = isRooms ? matchMaker.getLocalRoomById(to.slice(ROOM.length)) : undefined;
+    if (isRooms && room === undefined) return undefined;
+    const refused = room === undefined ? refusedByProcess(request) : refusedByRoom(room, request);
+    if (refused !== undefined) return [1, refused];
     const id = randomUUID();
     const topic = ANSWERS + id;
     try {
@@ -155,7 +165,8 @@ export class ClusterPresence extends RedisPresence {
     const asking = new AbortController();
     this.#asking.set(answers, asking);
     try {
-      const reply = await this.#parts.line.ask({ to: topic, method, args }, asking.signal);
+      const request = { to: topic, method, args } as Request; // whoever answers looks at it
+      const reply = await this.#parts.line.ask(request, asking.signal);
       // The row of a room that was created elsewhere: a seat in it is reserved next.
       if (topic.startsWith(PROCESSES) && isRow(reply[1])) this.#parts.whereabouts.follow(reply[1]);
       this.subscriptions.emit(answers, reply);
@@ -255,7 +266,7 @@ export class ClusterPresence extends RedisPresence {
 /** Whether a topic is that of a room, a process or an answer: no business of Redis. */
 function isDirect(topic: string): boolean {
   return (
-    (topic.startsWith("$") && topic !== LOBBY) || topic.startsWith(PROCESSES) || topic.startsWith(ANSWERS)
+    (topic.startsWith(ROOM) && topic !== LOBBY) || topic.startsWith(PROCESSES) || topic.startsWith(ANSWERS)
   );
 }
 

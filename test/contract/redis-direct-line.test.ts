@@ -5,7 +5,8 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import type { IRoomCache } from "@colyseus/core";
-import { DirectLine, type LineAnswers, type Reply, type Request } from "../../src/colyseus/direct-line.ts";
+import { DirectLine, type LineAnswers, type Reply } from "../../src/colyseus/direct-line.ts";
+import type { Request } from "../../src/colyseus/remote-calls.ts";
 import { RoomWhereabouts } from "../../src/colyseus/room-whereabouts.ts";
 import { readConfig, type Config } from "../../src/config.ts";
 import type { Incarnation } from "../../src/ids.ts";
@@ -140,10 +141,13 @@ test("[RED2] nobody is heard without the cluster's key, and nothing that cannot 
   );
   expect(await stranger.ask(request, AbortSignal.timeout(200))).toEqual(late);
   const url = `http://127.0.0.1:${there.member.internalPort}/ringside/call`;
-  const headers = { "x-ringside-key": KEY };
-  for (const body of ["", "}{", "null", "[]", `{"to":7}`]) {
-    expect((await fetch(url, { method: "POST", headers, body })).status, body).toBe(404);
+  const headers = { "x-ringside-key": KEY, "x-ringside-call-version": "1" };
+  const bodies = ["", "}{", "null", "[]", "7", `{"to":7}`, `["add","$room",[]]`, `{"to":"$room","args":{}}`];
+  for (const body of [...bodies, "[".repeat(1_000_000)]) {
+    expect((await fetch(url, { method: "POST", headers, body })).status, body.slice(0, 50)).toBe(400);
   }
+  const body = JSON.stringify(request);
+  expect((await fetch(url, { method: "POST", body })).status, "without the key").toBe(404);
   expect((await fetch(url, { headers })).status).toBe(404);
   expect(there.heard).toEqual([]);
 });
@@ -207,6 +211,33 @@ test("an answer that cannot be told is an error for the asker, and no more", asy
   const there = await peer(() => Promise.resolve([0, circle]));
   const line = asker([there.member], () => Promise.resolve({ at: "peer", member: there.member }));
   expect(await line.ask(request, patience())).toEqual([1, expect.stringMatching(/cannot be told/u)]);
+});
+
+test("[IPC1] another version is told so, in words, and nothing is carried out", async () => {
+  const there = await peer(() => Promise.resolve([0, 1]));
+  const url = `http://127.0.0.1:${there.member.internalPort}/ringside/call`;
+  for (const version of [undefined, "0", "2", "x"]) {
+    const headers = {
+      "x-ringside-key": KEY,
+      ...(version === undefined ? {} : { "x-ringside-call-version": version }),
+    };
+    const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(request) });
+    expect(response.status).toBe(409);
+    expect(await response.json()).toEqual({ error: expect.stringMatching(/version 1/u) as string });
+  }
+  expect(there.heard).toEqual([]);
+});
+
+test("[IPC1] a request or an answer that cannot be told, or is too large, is an error for the asker, and no more", async () => {
+  const circle: Record<string, unknown> = {};
+  circle["self"] = circle;
+  const there = await peer(() => Promise.resolve([0, "x".repeat(17 * 1024 * 1024)]));
+  const line = asker([there.member], () => Promise.resolve({ at: "peer", member: there.member }));
+  const failed = [1, expect.stringMatching(/cannot be told/u)];
+  expect(await line.ask(request, patience())).toEqual(failed);
+  expect(await line.ask({ ...request, args: [circle] }, patience())).toEqual(failed);
+  expect(await line.ask({ ...request, args: [1n] }, patience())).toEqual(failed);
+  expect(there.heard).toHaveLength(1);
 });
 
 test("past its bound, a request is answered at once instead of waiting", async () => {

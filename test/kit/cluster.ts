@@ -187,6 +187,11 @@ export class TestCluster implements AsyncDisposable {
     return this.#front?.port ?? 0;
   }
 
+  /** What every node is started with. */
+  get settings(): Readonly<Record<string, string>> {
+    return this.#env;
+  }
+
   /** The running processes, by name. */
   get nodes(): TestNode[] {
     return [...this.#nodes.values()].filter((node) => !node.hasExited);
