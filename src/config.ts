@@ -409,6 +409,27 @@ export const NUMBERS = {
     max: 1_000_000,
     why: "how many rooms all players together may have the cluster make in 10 s; what games make by themselves is not counted",
   },
+  accessTokenMs: {
+    env: "ACCESS_TOKEN_MS",
+    fallback: 900_000,
+    min: 5_000,
+    max: 86_400_000,
+    why: "how long an access token is good for; its client then refreshes it",
+  },
+  refreshTokenMs: {
+    env: "REFRESH_TOKEN_MS",
+    fallback: 2_592_000_000,
+    min: 60_000,
+    max: 31_536_000_000,
+    why: "how long a login lasts without being refreshed",
+  },
+  refreshGraceMs: {
+    env: "REFRESH_GRACE_MS",
+    fallback: 10_000,
+    min: 0,
+    max: 600_000,
+    why: "how long after it was answered a refresh token may be sent once more, because the answer was lost on the way; it is answered the same then. Later it counts as stolen, and ends the login",
+  },
 } as const satisfies Record<string, NumberRow>;
 
 interface TextRow {
@@ -489,6 +510,48 @@ export const TEXTS = {
     secret: true,
     why: "the password that opens Colyseus's monitor and playground on the public port; without it they are not there",
   },
+  sessions: {
+    env: ["SESSIONS"],
+    fallback: "",
+    why: "who players are: off (nobody asks), optional (tokens are checked, guests without one may play), required; off if the game does not say",
+  },
+  guests: { env: ["GUESTS"], fallback: "on", why: "on or off: whether players may sign in as guests" },
+  tokenIssuer: {
+    env: ["TOKEN_ISSUER"],
+    fallback: "ringside",
+    why: "the issuer, and the audience, of access tokens",
+  },
+  signingKeys: {
+    env: ["SIGNING_KEYS"],
+    fallback: "",
+    secret: true,
+    why: "the keys of access tokens: a JSON Web Key Set of Ed25519 keys, or the file that holds one (read again when it changes). The first private one signs. Not set: made at the first start and kept in Postgres",
+  },
+  backendIssuer: {
+    env: ["BACKEND_ISSUER"],
+    fallback: "",
+    why: "the issuer of the assertions by which the game's own backend signs players in",
+  },
+  backendKeys: {
+    env: ["BACKEND_KEYS"],
+    fallback: "",
+    why: "its public keys: a JSON Web Key Set, or the file that holds one",
+  },
+  providerIssuer: {
+    env: ["PROVIDER_ISSUER"],
+    fallback: "",
+    why: "the issuer of the identity provider whose tokens sign players in",
+  },
+  providerAudience: {
+    env: ["PROVIDER_AUDIENCE"],
+    fallback: "",
+    why: "the audience that those tokens must name",
+  },
+  providerJwksUrl: {
+    env: ["PROVIDER_JWKS_URL"],
+    fallback: "",
+    why: "where that provider publishes its keys",
+  },
   logLevel: { env: ["LOG_LEVEL"], fallback: "info", why: "error, warn, info or debug" },
 } as const satisfies Record<string, TextRow>;
 
@@ -563,6 +626,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       `PUBLIC_ADDRESS=${texts.publicAddress} must be host[:port][/path], such as play.example.com/{NODE_ID}, without ws:// or https:// before it`,
     );
   }
+  wrong.push(...faultySessions(texts));
   wrong.push(...faultyUrl("DATABASE_URL", texts.databaseUrl, ["postgres:", "postgresql:"]));
   wrong.push(...faultyRedisUrl(texts.redisUrl));
 
@@ -588,6 +652,30 @@ function faultyList(name: string, parse: () => unknown): string[] {
   } catch (error) {
     return [`${name}: ${messageOf(error)}`];
   }
+}
+
+function faultySessions(texts: Readonly<Record<TextName, string>>): string[] {
+  const wrong: string[] = [];
+  if (!["", "off", "optional", "required"].includes(texts.sessions)) {
+    wrong.push(`SESSIONS=${texts.sessions} must be off, optional or required`);
+  }
+  if (!["on", "off"].includes(texts.guests)) wrong.push(`GUESTS=${texts.guests} must be on or off`);
+  if ((texts.backendIssuer === "") !== (texts.backendKeys === "")) {
+    wrong.push("BACKEND_ISSUER and BACKEND_KEYS must be set together");
+  }
+  const provider = [texts.providerIssuer, texts.providerAudience, texts.providerJwksUrl];
+  if (provider.some((text) => text !== "") && provider.includes("")) {
+    wrong.push("PROVIDER_ISSUER, PROVIDER_AUDIENCE and PROVIDER_JWKS_URL must be set together");
+  }
+  if (texts.providerJwksUrl !== "")
+    wrong.push(...faultyUrl("PROVIDER_JWKS_URL", texts.providerJwksUrl, ["https:", "http:"]));
+  const issuers = [texts.tokenIssuer, texts.backendIssuer, texts.providerIssuer].filter(
+    (text) => text !== "",
+  );
+  if (new Set(issuers).size < issuers.length) {
+    wrong.push("TOKEN_ISSUER, BACKEND_ISSUER and PROVIDER_ISSUER must differ");
+  }
+  return wrong;
 }
 
 function isLoopback(host: string): boolean {

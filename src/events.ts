@@ -108,6 +108,12 @@ export interface Events {
   "link:fell-behind": { why: string; players: number };
   /** A player who read too slowly was cut off, to come back for the full state. */
   "player:cut-off": { roomId: RoomId; sessionId: SessionId; why: string };
+  /** A player's connection was ended because their login was, or because they are suspended. Told at their gateway. */
+  "player:expelled": { roomId: RoomId; sessionId: SessionId; why: "signed out" | "suspended" };
+  /** A login has ended: its refresh tokens are worth nothing any more, nor are its access tokens in a moment. */
+  "login:ended": { userId: string; loginId: string; why: "signed out" | "signed out everywhere" | "reused" };
+  /** The keys that access tokens are checked against are others now; `signs` is the one that signs. */
+  "keys:changed": { signs: string | null; kids: string[] };
   /** `bytes`: as they were stored. */
   "checkpoint:saved": { rooms: number; bytes: number; saveMs: number };
   /** A room is larger than half of what may be saved. Told once, and again when it has been smaller meanwhile. */

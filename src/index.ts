@@ -5,6 +5,8 @@ import type { GameOptions } from "./colyseus/server.ts";
 export type { GameOptions };
 export type { SavedRecord, SavedRoom } from "./actor/migrate.ts";
 export { durableTimers, type DurableTimers, type TimerHandler } from "./actor/durable-timers.ts";
+export type { Auth, Login } from "./auth/login.ts";
+export { authOf, freshAuth, signedIn } from "./auth/room-auth.ts";
 export { command, type CommandOptions } from "./commit/command.ts";
 export { commit } from "./commit/commit.ts";
 export type { CommitTx } from "./commit/transaction.ts";

@@ -6,6 +6,7 @@ import type { Server } from "node:http";
 import { RoomHost } from "./actor/room-host.ts";
 import { Seats } from "./actor/seats.ts";
 import type { Activation } from "./actor/activation.ts";
+import { Sessions, type SessionMode } from "./auth/sessions.ts";
 import { EventLog } from "./audit/event-log.ts";
 import { Checkpointer } from "./checkpoint/checkpointer.ts";
 import { CheckpointStore } from "./checkpoint/store.ts";
@@ -112,6 +113,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       return nodes.some((node) => node.state !== "down" && node.lease_left_ms > 0);
     });
     closing.push(() => redis.stop());
+    const mode = (config.sessions || game.ringside?.sessions || "off") as SessionMode; // config.ts has seen to it
+    const sessions = await Sessions.open({ config, mode, clock, events, database, redis, onError });
 
     // ---- ownership ----
     const lease = new Lease(clock, config.leaseMs, config.leaseMarginMs);
@@ -163,7 +166,13 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     // ---- Colyseus ----
     const counts = new DoorCounts(clock, events);
     const panels = new Panels(config.panelToken);
-    const limits = new Limits({ config, clock, link: redis, counts, userOf: () => undefined });
+    const limits = new Limits({
+      config,
+      clock,
+      link: redis,
+      counts,
+      userOf: (request) => sessions?.door.userOf(request),
+    });
     const line = new DirectLine({
       config,
       clock,
@@ -180,6 +189,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       line,
       countNewRoom: () => limits.rooms.count(),
       maySeePanels: (request) => panels.isOperator(request),
+      logins: sessions,
       rooms: () => [...host.activations.values()].map(({ room }) => room),
       takesPlayers: () => readinessForPlayers(nodeFacts()).isReady,
       place: () => {
@@ -292,6 +302,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       router,
       closedFor: () => closedFor(nodeFacts()),
       takesPlayers: isGateway,
+      auth: sessions?.door,
     });
     const internalServer = createInternalServer({
       clusterKey: config.clusterKey,
@@ -395,6 +406,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     closing.push(() => watcher.stop());
 
     // ---- work ----
+    sessions?.start((why) => router.expel(why));
+    closing.push(() => sessions?.stop());
     const eventLog = new EventLog(database, clock, events, config.nodeId);
     eventLog.start(onError);
     closing.push(() => eventLog.stop());

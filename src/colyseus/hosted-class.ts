@@ -9,8 +9,10 @@
 // - a seat opens to the newest reconnection token, which changes at each use (SEAT3), and the newest connection has it;
 // - what the author's code throws stays in the room (ROOM1).
 
-import type { Client, ClientPrivate, FixedTimestepCallback, Room } from "@colyseus/core";
+import { Room, type Client, type ClientPrivate, type FixedTimestepCallback } from "@colyseus/core";
+import type { RoomLogins } from "../auth/room-auth.ts";
 import { ERRORS } from "../errors.ts";
+import { withLogin, wrapLogins } from "./hosted-logins.ts";
 import { keepSeats, mayKeepSeats, wrapDrops, wrapEnd, type RoomClass } from "./hosted-seats.ts";
 import { inputShapeOf, isInput, isWellFormed, type InputShape } from "./input-frame.ts";
 import { override, untilOwned } from "./override.ts";
@@ -19,8 +21,12 @@ import { hasUnsentChanges, internals } from "./room-internals.ts";
 import { wrapReturns } from "./seat-return.ts";
 import { asServerError } from "./server-error.ts";
 
-/** A subclass of `Authored` whose instances answer to `guard`. Its name is the author's, for logs. */
-export function hostedClass(Authored: RoomClass, guard: RoomGuard): RoomClass {
+/**
+ * A subclass of `Authored` whose instances answer to `guard`. Its name is the author's, for logs.
+ *
+ * @param logins where players are signed in
+ */
+export function hostedClass(Authored: RoomClass, guard: RoomGuard, logins?: RoomLogins): RoomClass {
   const Hosted = class extends Authored {
     constructor() {
       super();
@@ -30,9 +36,14 @@ export function hostedClass(Authored: RoomClass, guard: RoomGuard): RoomClass {
       wrapDrops(this, guard);
       wrapReturns(this, guard);
       wrapEnd(this, guard);
+      if (logins !== undefined) wrapLogins(this, logins);
       if (this.onDrop === undefined && !mayKeepSeats(Authored)) keepSeats(this, guard);
     }
   };
+  const { onAuth } = Authored as unknown as typeof Room; // a room's class is a subclass of it
+  if (logins !== undefined && onAuth !== Room.onAuth) {
+    Object.defineProperty(Hosted, "onAuth", { value: withLogin(onAuth, logins) });
+  }
   Object.defineProperty(Hosted, "name", { value: Authored.name });
   return Hosted;
 }

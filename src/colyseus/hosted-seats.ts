@@ -68,6 +68,8 @@ export function wrapDrops(room: Room, guard: RoomGuard): void {
     const { sessionId } = client;
     // Who never said that they have heard of their seat would otherwise hold it for as long as a return takes.
     if (code === ERRORS.JOIN_UNANSWERED.close) giveUpFor(client);
+    // Whoever was signed out or suspended does not come back: no hook can keep their seat.
+    if (code === ERRORS.SESSION_REVOKED.close || code === ERRORS.SUSPENDED.close) giveUpFor(client);
     const isReturnCutShort =
       isCutOff(client) &&
       (client.state === ClientState.RECONNECTING || code === CloseCode.FAILED_TO_RECONNECT);

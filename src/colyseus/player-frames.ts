@@ -71,6 +71,11 @@ export function goneMessage(text: string): Buffer {
   return getMessageBytes[Protocol.ERROR](ErrorCode.MATCHMAKE_EXPIRED, text);
 }
 
+/** What tells a player why they may not go on. */
+export function refusedMessage(code: number, text: string): Buffer {
+  return getMessageBytes[Protocol.ERROR](code, text);
+}
+
 function codeOf(message: Uint8Array): number {
   return (message[0] ?? 0) & CODE_MASK;
 }

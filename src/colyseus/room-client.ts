@@ -30,6 +30,8 @@ export class RoomClient extends WebSocketClient {
   readonly presentedToken: string | undefined;
   /** Whether its player's connection has had the seat before, and only its place is new. */
   readonly isConnected: boolean;
+  /** Whose connection it is, where there are logins. */
+  readonly login: SeatRequest["login"];
 
   constructor(seat: SeatRequest, place: Place, room: Room, guard: RoomGuard) {
     super(seat.sessionId, place as unknown as WebSocket); // it has what Colyseus calls of one
@@ -38,6 +40,7 @@ export class RoomClient extends WebSocketClient {
     this.#guard = guard;
     this.presentedToken = seat.reconnectionToken;
     this.isConnected = seat.isConnected;
+    this.login = seat.login;
   }
 
   override raw(bytes: Uint8Array | Buffer, _options?: ISendOptions, done?: (error?: Error) => void): void {

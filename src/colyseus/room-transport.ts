@@ -13,6 +13,7 @@ import {
   ServerError,
 } from "@colyseus/core";
 import { WebSocketTransport, type TransportOptions } from "@colyseus/ws-transport";
+import type { Login } from "../auth/login.ts";
 import { ERRORS, hasCode, messageOf } from "../errors.ts";
 import { RoomClient } from "./room-client.ts";
 import type { RoomGuard } from "./room-guard.ts";
@@ -28,6 +29,10 @@ export interface SeatRequest {
   readonly authToken: string | null;
   /** Said by the gateway, never by a URL: this connection was told of the seat and is still open; its place was lost. */
   readonly isConnected: boolean;
+  /** Whose token it is, by its signature. Said by the gateway, where there are logins (auth/). */
+  readonly login?: Login | undefined;
+  /** The same, or, of a token that cannot be checked any more, whose it says it is. For the gateway alone. */
+  readonly said?: Login | undefined;
 }
 
 /** What onAuth may want to know of the connection. */

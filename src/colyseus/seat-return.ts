@@ -171,10 +171,13 @@ async function isSameUser(
   if (given === undefined) return false;
   const { onAuth } = room.constructor as typeof Room;
   try {
-    let auth: unknown;
-    if (onAuth !== Room.onAuth) auth = await onAuth.call(room.constructor, given, {}, context);
-    else if (room.onAuth !== Room.prototype.onAuth) auth = await room.onAuth(client, {}, context);
-    else return true; // a room that asks nobody who they are
+    let auth: unknown = await onAuth.call(room.constructor, given, {}, context);
+    if (onAuth === Room.onAuth && room.onAuth !== Room.prototype.onAuth) {
+      const result: unknown = await room.onAuth(client, {}, context);
+      if (result !== true || auth === true) auth = result; // `true` adds nothing to what the token says
+    } else if (onAuth === Room.onAuth && auth === true) {
+      return true; // a room that asks nobody who they are
+    }
     return isSameAuth(authOf(room, sessionId), auth);
   } catch {
     return false; // that is how onAuth refuses

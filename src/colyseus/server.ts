@@ -11,11 +11,14 @@ import {
   type Server,
   type ServerOptions,
 } from "@colyseus/core";
+import type { RoomLogins } from "../auth/room-auth.ts";
+import type { SessionMode } from "../auth/sessions.ts";
 import { rolesOf, type Config } from "../config.ts";
 import type { RoomId } from "../ids.ts";
 import type { RedisLink } from "../redis/link.ts";
 import type { DirectLine, LineAnswers } from "./direct-line.ts";
 import { guardCors } from "./cors.ts";
+import { askForLogins } from "./hosted-logins.ts";
 import { hostedClass } from "./hosted-class.ts";
 import { guardPanels } from "./panel-guard.ts";
 import { ClusterPresence } from "./redis-presence.ts";
@@ -44,6 +47,11 @@ export type GameOptions = Omit<
    * that port may use it, so it is bound to loopback unless MANAGEMENT_HOST says otherwise.
    */
   readonly management?: RequestListener;
+  /** What Ringside itself is told. */
+  readonly ringside?: {
+    /** Who players are (README, "Who is it"); the setting SESSIONS has the last word. */
+    readonly sessions?: SessionMode;
+  };
 };
 
 export interface ColyseusParts {
@@ -63,6 +71,8 @@ export interface ColyseusParts {
   /** The rooms on this node. */
   readonly rooms: () => Iterable<Room>;
   readonly onError: (error: unknown) => void;
+  /** Where players are signed in. */
+  readonly logins: RoomLogins | undefined;
 }
 
 export class Colyseus {
@@ -77,7 +87,8 @@ export class Colyseus {
 
   constructor(parts: ColyseusParts) {
     const { management: _, ...game } = parts.game;
-    const { guard, config, link, line, place, rooms, takesPlayers, onError } = parts;
+    const { guard, config, link, line, logins, place, rooms, takesPlayers, onError } = parts;
+    if (logins !== undefined) askForLogins(logins);
     this.transport = new RoomTransport(guard, {}, onError);
     const ownRooms = (): Room[] => [...rooms()].filter((room) => this.has(room));
     // A node that never takes players has no address for them.
@@ -97,7 +108,7 @@ export class Colyseus {
     matchMaker.setHealthChecksEnabled(false);
     this.#server = defineServer({
       ...game,
-      rooms: hostedRooms(game.rooms, guard),
+      rooms: hostedRooms(game.rooms, guard, logins),
       transport: this.transport,
       presence: this.#presence,
       driver: this.listing,
@@ -157,11 +168,15 @@ export class Colyseus {
 }
 
 /** The same rooms under the same names and options, of classes that Ringside can host. */
-function hostedRooms(rooms: RoomDefinitions, guard: RoomGuard): RoomDefinitions {
+function hostedRooms(
+  rooms: RoomDefinitions,
+  guard: RoomGuard,
+  logins: RoomLogins | undefined,
+): RoomDefinitions {
   return Object.fromEntries(
     Object.entries(rooms).map(([name, definition]) => {
       const handler = isHandler(definition) ? definition : new RegisteredHandler(definition);
-      handler.klass = hostedClass(handler.klass as new () => Room, guard);
+      handler.klass = hostedClass(handler.klass as new () => Room, guard, logins);
       return [name, handler];
     }),
   );

@@ -308,10 +308,18 @@ function parseAsked(bytes: Buffer): Asked {
       skipHandshake: asked.skipHandshake === true,
       authToken: typeof asked.authToken === "string" ? asked.authToken : null,
       isConnected: asked.isConnected === true,
+      login: parseLogin(asked.login),
     },
     origin: {
       headers: typeof asked.headers === "object" ? (asked.headers ?? {}) : {},
       remoteAddress: typeof asked.remoteAddress === "string" ? asked.remoteAddress : "",
     },
   };
+}
+
+function parseLogin(login: unknown): SeatRequest["login"] {
+  if (typeof login !== "object" || login === null) return undefined;
+  const { userId, loginId, isGuest } = login as Record<string, unknown>; // any object may be read this way
+  if (typeof userId !== "string" || typeof loginId !== "string") return undefined;
+  return { userId, loginId, isGuest: isGuest === true };
 }

@@ -95,7 +95,7 @@ export class OwnerLink implements Line {
       signal.addEventListener("abort", giveUp, { once: true });
       this.#openings.set(place, { player, settle });
       const { seat, origin } = player;
-      const asked = { ...seat, ...origin };
+      const asked = { ...seat, ...origin, said: undefined };
       const newest = this.#parts.gate.newest(player.roomId) ?? 0;
       this.#end.put(KIND.open, headOf(player.roomId, newest), place, Buffer.from(JSON.stringify(asked)));
     });

@@ -249,6 +249,13 @@ export class Player {
     }
   }
 
+  /** Ends the connection for good, and tells the owner at once: one who may not play need not be waited for. */
+  expel(code: number, reason: string): void {
+    this.#place?.leave(code);
+    this.#place = undefined;
+    this.close(code, reason);
+  }
+
   #upgrade(): void {
     const webSocket = this.#parts.upgrade();
     if (webSocket === undefined) {

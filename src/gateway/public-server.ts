@@ -3,7 +3,8 @@
 
 import http from "node:http";
 import type { Duplex } from "node:stream";
-import type { RoomTransport } from "../colyseus/room-transport.ts";
+import type { AuthDoor } from "../auth/auth-door.ts";
+import type { RoomTransport, SeatRequest } from "../colyseus/room-transport.ts";
 import type { Config } from "../config.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { FrontDoor } from "../front-door/front-door.ts";
@@ -23,10 +24,12 @@ export interface PublicServerParts {
   readonly closedFor: () => ErrorCode | undefined;
   /** Whether this node is a gateway at all. */
   readonly takesPlayers: boolean;
+  /** Who asks whose a request is, where there are logins. */
+  readonly auth: AuthDoor | undefined;
 }
 
 export function createPublicServer(parts: PublicServerParts): http.Server {
-  const { config, door, transport, router, closedFor, takesPlayers } = parts;
+  const { auth, config, door, transport, router, closedFor, takesPlayers } = parts;
   const server = http.createServer({
     headersTimeout: config.httpHeadersMs,
     requestTimeout: Math.max(config.httpRequestMs, config.httpHeadersMs),
@@ -39,8 +42,9 @@ export function createPublicServer(parts: PublicServerParts): http.Server {
 
   server.on("request", (request, response) => {
     // Colyseus and Express listen on a server that has no port.
+    const pass = (): void => void transport.server?.emit("request", request, response);
     void door.request(request, response, closedFor(), () =>
-      transport.server?.emit("request", request, response),
+      auth === undefined ? pass() : void auth.admit(request, response, pass),
     );
   });
 
@@ -49,10 +53,13 @@ export function createPublicServer(parts: PublicServerParts): http.Server {
     socket.on("error", () => socket.destroy());
     const seat = parseSeatRequest(request.url);
     void door.upgrade(request, socket).then((denial) => {
+      const pass = (admitted: SeatRequest): void =>
+        void router.route({ request, socket, head, seat: admitted, onSeated: () => door.seated(admitted) });
       if (denial !== undefined) answer(socket, denial.code);
       else if (seat === undefined || !takesPlayers)
         answer(socket, takesPlayers ? "BAD_REQUEST" : "NO_GATEWAY");
-      else void router.route({ request, socket, head, seat, onSeated: () => door.seated(seat) });
+      else if (auth === undefined) pass(seat);
+      else void auth.admitUpgrade({ request, socket, head, seat }, pass);
     });
   });
 

@@ -10,6 +10,7 @@
 import { STATUS_CODES, type IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { Refusal } from "../auth/login.ts";
 import { goneMessage } from "../colyseus/player-frames.ts";
 import type { RoomTransport, SeatRequest } from "../colyseus/room-transport.ts";
 import type { Config } from "../config.ts";
@@ -113,6 +114,18 @@ export class Router {
     this.#door.stop();
     this.#links.stop();
     this.#viewChanged.resolve();
+  }
+
+  /** Ends the connections of those of whom `why` tells a reason, on a code at which the SDK does not come back. */
+  expel(why: (seat: SeatRequest) => Refusal | undefined): void {
+    for (const player of this.#door.players) {
+      const refused = player.isGone ? undefined : why(player.seat);
+      if (refused === undefined) continue;
+      player.expel(ERRORS[refused.code].close, refused.text.slice(0, 100));
+      const { roomId, sessionId } = player;
+      const because = refused.code === "SUSPENDED" ? "suspended" : "signed out";
+      this.#parts.events.emit("player:expelled", { roomId, sessionId: sessionId as SessionId, why: because });
+    }
   }
 
   /** Cuts whoever is still connected. */

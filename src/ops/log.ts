@@ -32,6 +32,8 @@ const LEVELS: Partial<Record<EventName, "error" | "warn" | "debug">> = {
   "link:fell-behind": "warn",
   "player:cut-off": "warn",
   "door:refused": "warn",
+  "player:expelled": "debug",
+  "login:ended": "debug",
 };
 
 export function openLog(level: string, nodeId: NodeId): Logger {
