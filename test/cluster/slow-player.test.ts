@@ -30,9 +30,9 @@ for (const [where, gatewayName] of [
     });
     await slow.untilTicking();
     await slow.ask("add", 1);
-    line.stall();
+    line.stall({ isAlive: true });
     const [from, tickThen] = [slow.ticks.length, slow.tick];
-    // More than the sockets in between hold, and soon enough for the pings, which are not read either.
+    // More than the sockets in between hold.
     await until("the world has gone on without them", () => neighbour.tick > tickThen + 100, { ms: 60_000 });
     slow.send("medal", "said while nothing was read");
     line.goOn();

@@ -2,10 +2,16 @@
 
 import net from "node:net";
 
+/** More often than players are pinged. */
+const ALIVE_EVERY_MS = 1_000;
+/** A pong as a player sends it: empty, masked. */
+const PONG = Buffer.of(0x8a, 0x80, 0, 0, 0, 0);
+
 export class SlowLine implements AsyncDisposable {
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
   readonly #fromNode = new Set<net.Socket>();
+  #alive: NodeJS.Timeout | undefined;
 
   private constructor(port: number) {
     this.#server = net.createServer((near) => {
@@ -32,16 +38,28 @@ export class SlowLine implements AsyncDisposable {
     return (this.#server.address() as net.AddressInfo).port; // it listens on a port
   }
 
-  /** From now on nothing that the node sends is read. What the player says goes on. */
-  stall(): void {
+  /**
+   * From now on nothing that the node sends is read. What the player says goes on.
+   *
+   * @param isAlive whether the player goes on to say that they are there. The node's pings wait behind all that is not read,
+   * and after two of them it ends a connection: a stall that is to last for so many ticks would be over first, where the
+   * machine is slow
+   */
+  stall({ isAlive = false } = {}): void {
     for (const socket of this.#fromNode) socket.pause();
+    if (!isAlive) return;
+    this.#alive = setInterval(() => {
+      for (const socket of this.#fromNode) socket.write(PONG); // what players say comes in whole frames, so between them
+    }, ALIVE_EVERY_MS);
   }
 
   goOn(): void {
+    clearInterval(this.#alive);
     for (const socket of this.#fromNode) socket.resume();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#alive);
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
   }
