@@ -6,7 +6,8 @@ import type { RoomTransport } from "../colyseus/room-transport.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import type { EpochGate } from "./epoch-gate.ts";
 import type { Line } from "./line.ts";
-import { frameOf, type Player } from "./player.ts";
+import type { Player } from "./player.ts";
+import { frameOf } from "./websocket-frames.ts";
 
 export interface LocalLineParts {
   readonly transport: RoomTransport;

@@ -24,7 +24,8 @@ import {
   readRate,
   restOf,
 } from "./link-frames.ts";
-import { frameOf, type HeldPlace, type Player } from "./player.ts";
+import type { HeldPlace, Player } from "./player.ts";
+import { frameOf } from "./websocket-frames.ts";
 
 /** Bytes of what players say that may wait for the link; past it their sockets are not read. */
 const UP_BYTES_MAX = 1024 * 1024;

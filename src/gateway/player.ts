@@ -1,8 +1,6 @@
 // One player's WebSocket at their gateway. It outlives the places that the player has at rooms' owners: while there is none,
 // what the player says waits here, in order, and past a bound the socket is not read any more, so that it waits at theirs.
-//
-// A player who reads slowly costs nobody else anything: patches are left out and made up for with one full state, what waits
-// for them has a bound, and who does not catch up in time is cut off, to come back by the SDK's own retry.
+// What the player is told, and how slowly they read it, is the outbox's affair.
 
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
@@ -22,11 +20,9 @@ import type { Epoch, RoomId } from "../ids.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { JoinDeadline } from "./join-deadline.ts";
 import { MessageBudget } from "./message-budget.ts";
+import { Outbox } from "./outbox.ts";
+import { frameOf } from "./websocket-frames.ts";
 
-/** Bytes that may wait for a player before patches are left out, beyond a full state on its way. */
-const BEHIND_BYTES = 64 * 1024;
-/** A player who falls behind again and again costs one full state in this time. */
-const RESYNC_EVERY_MS = 1_000;
 /** What a message that waits costs at least, however little it says. */
 const HELD_MESSAGE_BYTES_MIN = 64;
 /** Requests of one player that may be unanswered and still be told of when their room is gone. */
@@ -64,6 +60,7 @@ export interface PlayerParts {
 export class Player {
   readonly #parts: PlayerParts;
   readonly roomId: RoomId;
+  readonly #outbox: Outbox;
   #webSocket: WebSocket | undefined;
   #place: HeldPlace | undefined;
   #epoch: Epoch | undefined;
@@ -85,12 +82,6 @@ export class Player {
   /** The player has said that they leave, and was not told yet that they have. */
   #leave: Uint8Array | undefined;
   readonly #requests = new Set<number>();
-
-  /** Patches are being left out. */
-  #isBehind = false;
-  #allowedBytes = BEHIND_BYTES;
-  #resyncedAtMs = Number.NEGATIVE_INFINITY;
-  #cancelDeadline = (): void => {};
   readonly #budget: MessageBudget;
   readonly #joinDeadline: JoinDeadline;
   pingsUnanswered = 0;
@@ -101,10 +92,16 @@ export class Player {
     this.#parts = parts;
     this.roomId = parts.seat.roomId as RoomId;
     this.#token = parts.seat.reconnectionToken;
-    const { clock, config } = parts;
+    const { clock, config, socket } = parts;
     this.#budget = new MessageBudget(clock, config.messagesPerSecondMax);
     this.#joinDeadline = new JoinDeadline(clock, config.joinAckMs, () => this.#joinUnanswered());
-    parts.socket.on("drain", () => this.#drained());
+    this.#outbox = new Outbox({
+      clock,
+      config,
+      socket,
+      onCaughtUp: () => this.#place?.resync(), // a player without a place gets the full state with the next one
+      onCutOff: (why) => this.#cutOff(why),
+    });
   }
 
   get sessionId(): string {
@@ -155,21 +152,19 @@ export class Player {
   deliver(message: Uint8Array, framed: Buffer): void {
     if (this.isGone) return;
     if (isPatch(message)) {
-      this.#write(framed, true);
+      this.#outbox.patch(framed);
       return;
     }
     if (isFullState(message)) {
-      this.#isBehind = false;
-      this.#allowedBytes = this.#parts.socket.writableLength + framed.length + BEHIND_BYTES;
-    } else if (isJoin(message)) {
-      this.#write(framed, false);
-      this.#joined(message);
+      this.#outbox.fullState(framed);
       return;
-    } else if (this.#requests.size > 0) {
+    }
+    this.#outbox.message(framed);
+    if (isJoin(message)) this.#joined(message);
+    else if (this.#requests.size > 0) {
       const answered = requestId(message);
       if (answered !== undefined) this.#requests.delete(answered);
     }
-    this.#write(framed, false);
   }
 
   /** The room closes this connection; 1006 means without a word. */
@@ -269,7 +264,7 @@ export class Player {
     webSocket.on("error", () => {}); // a close follows
     // Who has not read the last answers needs no more of them.
     webSocket.on("ping", (data: Buffer) => {
-      if (this.#spends() && this.#parts.socket.writableLength <= BEHIND_BYTES) webSocket.pong(data);
+      if (this.#spends() && !this.#outbox.isFull) webSocket.pong(data);
     });
     webSocket.on("pong", () => {
       this.pingsUnanswered = 0;
@@ -279,7 +274,7 @@ export class Player {
       if (this.#spends()) this.#said(data);
     });
     webSocket.once("close", (code) => {
-      this.#cancelDeadline();
+      this.#outbox.stop();
       this.#joinDeadline.stop();
       this.#held = [];
       this.#place?.leave(code);
@@ -368,47 +363,9 @@ export class Player {
   #failRequests(): void {
     for (const id of this.#requests) {
       const message = failedRequest(id, WHY_FAILED);
-      this.#write(frameOf(message), false);
+      this.#outbox.message(frameOf(message));
     }
     this.#requests.clear();
-  }
-
-  #write(framed: Buffer, mayBeLeftOut: boolean): void {
-    const { config, socket } = this.#parts;
-    const queued = socket.writableLength;
-    if (queued > this.#allowedBytes) this.#fallBehind();
-    if (mayBeLeftOut && this.#isBehind) return;
-    // One message may be larger than the bound, or nobody could join a room with a large state.
-    if (queued > 0 && queued + framed.length > Math.max(config.playerBytesMax, this.#allowedBytes)) {
-      this.#cutOff("too much waits for a slow reader");
-      return;
-    }
-    socket.write(framed);
-  }
-
-  #fallBehind(): void {
-    if (this.#isBehind) return;
-    this.#isBehind = true;
-    this.#cancelDeadline();
-    this.#cancelDeadline = this.#parts.clock.after(this.#parts.config.playerBehindMs, () => {
-      // After a pause of this process the timers come first; what the socket has done meanwhile comes next.
-      setImmediate(() => {
-        if (this.#isBehind && this.#parts.socket.writableLength > 0) this.#cutOff("did not catch up in time");
-      });
-    });
-  }
-
-  /** The player has read all that waited. */
-  #drained(): void {
-    this.#allowedBytes = BEHIND_BYTES;
-    this.#cancelDeadline();
-    if (!this.#isBehind) return;
-    const { clock } = this.#parts;
-    const soonestMs = this.#resyncedAtMs + RESYNC_EVERY_MS;
-    this.#cancelDeadline = clock.after(Math.max(0, soonestMs - clock.monotonicMs()), () => {
-      this.#resyncedAtMs = clock.monotonicMs();
-      this.#place?.resync(); // a player without a place gets the full state with the next one
-    });
   }
 
   #cutOff(why: string): void {
@@ -421,22 +378,4 @@ export class Player {
 /** Whether a WebSocket may be closed with this code. */
 function isSendable(code: number): boolean {
   return (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005) || (code >= 3000 && code <= 4999);
-}
-
-/** A message as one whole WebSocket frame, as a server sends it. */
-export function frameOf(message: Uint8Array): Buffer {
-  const { length } = message;
-  const headBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
-  const framed = Buffer.allocUnsafe(headBytes + length);
-  framed[0] = 0x82; // the only and last fragment, binary
-  if (headBytes === 2) framed[1] = length;
-  else if (headBytes === 4) {
-    framed[1] = 126;
-    framed.writeUInt16BE(length, 2);
-  } else {
-    framed[1] = 127;
-    framed.writeBigUInt64BE(BigInt(length), 2);
-  }
-  framed.set(message, headBytes);
-  return framed;
 }

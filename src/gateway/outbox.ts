@@ -1,0 +1,107 @@
+// What is on its way to one player. Who reads slowly costs nobody else anything: patches are left out and made up for with one
+// full state, what waits for them has a bound, and who does not catch up in time is cut off, to come back by the SDK's own
+// retry.
+
+import type { Duplex } from "node:stream";
+import type { Config } from "../config.ts";
+import type { Clock } from "../runtime/clock.ts";
+
+/** Bytes that may wait for a player before patches are left out, beyond a full state on its way. */
+const BEHIND_BYTES = 64 * 1024;
+/** A player who falls behind again and again costs one full state in this time. */
+const RESYNC_EVERY_MS = 1_000;
+
+export interface OutboxParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly socket: Duplex;
+  /** Patches were left out and the player reads again: the full state, please. */
+  readonly onCaughtUp: () => void;
+  /** The player must go. */
+  readonly onCutOff: (why: string) => void;
+}
+
+/** Takes whole WebSocket frames, of which the same may go to many players. */
+export class Outbox {
+  readonly #parts: OutboxParts;
+  readonly #socket: Duplex;
+  /** Patches are being left out. */
+  #isBehind = false;
+  #allowedBytes = BEHIND_BYTES;
+  #resyncedAtMs = Number.NEGATIVE_INFINITY;
+  #cancelDeadline = (): void => {};
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts;
+    this.#socket = parts.socket;
+    parts.socket.on("drain", () => this.#drained());
+  }
+
+  /** Whether what waits for the player is more than a reader has waiting. */
+  get isFull(): boolean {
+    return this.#socket.writableLength > BEHIND_BYTES;
+  }
+
+  patch(framed: Buffer): void {
+    this.#write(framed, true);
+  }
+
+  fullState(framed: Buffer): void {
+    this.#isBehind = false;
+    this.#allowedBytes = this.#socket.writableLength + framed.length + BEHIND_BYTES;
+    this.#write(framed, false);
+  }
+
+  message(framed: Buffer): void {
+    this.#write(framed, false);
+  }
+
+  /** The connection is over. */
+  stop(): void {
+    this.#cancelDeadline();
+  }
+
+  #write(framed: Buffer, mayBeLeftOut: boolean): void {
+    const queued = this.#socket.writableLength;
+    // Nearly always. One message may be larger than the bound, or nobody could join a room with a large state.
+    if (queued === 0 && !this.#isBehind) {
+      this.#socket.write(framed);
+      return;
+    }
+    if (queued > this.#allowedBytes) this.#fallBehind();
+    if (mayBeLeftOut && this.#isBehind) return;
+    const bytesMax = Math.max(this.#parts.config.playerBytesMax, this.#allowedBytes);
+    if (queued > 0 && queued + framed.length > bytesMax) {
+      this.#parts.onCutOff("too much waits for a slow reader");
+      return;
+    }
+    this.#socket.write(framed);
+  }
+
+  #fallBehind(): void {
+    if (this.#isBehind) return;
+    this.#isBehind = true;
+    this.#cancelDeadline();
+    this.#cancelDeadline = this.#parts.clock.after(this.#parts.config.playerBehindMs, () => {
+      // After a pause of this process the timers come first; what the socket has done meanwhile comes next.
+      setImmediate(() => {
+        if (this.#isBehind && this.#socket.writableLength > 0) {
+          this.#parts.onCutOff("did not catch up in time");
+        }
+      });
+    });
+  }
+
+  /** The player has read all that waited. */
+  #drained(): void {
+    this.#allowedBytes = BEHIND_BYTES;
+    this.#cancelDeadline();
+    if (!this.#isBehind) return;
+    const { clock, onCaughtUp } = this.#parts;
+    const soonestMs = this.#resyncedAtMs + RESYNC_EVERY_MS;
+    this.#cancelDeadline = clock.after(Math.max(0, soonestMs - clock.monotonicMs()), () => {
+      this.#resyncedAtMs = clock.monotonicMs();
+      onCaughtUp();
+    });
+  }
+}
