@@ -173,6 +173,26 @@ describe.skipIf(missing !== undefined)("[RED1] the link to Redis", () => {
     expect(told).toEqual([]);
   });
 
+  test("[GATE8] the row of a room that was created elsewhere says where the room has answered since", async () => {
+    await using opened = await open(redis.url);
+    const whereabouts = new RoomWhereabouts(() => ({ processId: "this" }));
+    const presence = new ClusterPresence({
+      config: configFor(redis.url),
+      link: opened.link,
+      line: { ask: () => Promise.resolve([0, { roomId: "new", name: "n", processId: "creator" }]) },
+      whereabouts,
+      onError: (error) => expect.unreachable(String(error)),
+    });
+    const answered = new Promise<[number, { processId: string; publicAddress?: string }]>((resolve) => {
+      void presence.subscribe("ipc:1", (reply) => resolve(reply as Awaited<typeof answered>));
+    });
+    await presence.publish("p:creator", [undefined, "1", []]);
+    const [code, row] = await answered;
+    expect([code, row.processId]).toEqual([0, "creator"]);
+    whereabouts.answered("new", { processId: "next", publicAddress: "play/next" });
+    expect([row.processId, row.publicAddress]).toEqual(["next", "play/next"]);
+  });
+
   test("every call of a game's presence is answered, or refused with 503, in time", async () => {
     await using opened = await open(redis.url);
     const { link } = opened;
