@@ -138,7 +138,14 @@ haproxyTest(
     expect(await reserve(next, "joinById", there.roomId)).toMatchObject({ publicAddress: addressOf(again) });
     await joinTo(there, 3, world);
     expect((await haproxy.sessions()).get(again.nodeId)).toBe(4);
-    for (const player of [...players, ...newcomers]) await player.inSync();
+
+    // Who was told before a room moved comes by the wrong node, and plays as well.
+    const seat = await reserve(next, "joinById", first.roomId);
+    if (seat === undefined) throw new Error("no seat");
+    const outOfDate = { ...seat, publicAddress: addressOf(again) };
+    const astray = new Player(await haproxy.client().consumeSeatReservation(outOfDate));
+    expect((await haproxy.sessions()).get(again.nodeId)).toBe(5);
+    for (const player of [...players, ...newcomers, astray]) await player.inSync();
   },
 );
 

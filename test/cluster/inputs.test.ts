@@ -1,7 +1,7 @@
 // Rooms that are played by inputs (`defineInput`), over the end of their owner. The SDK encodes each input against the one
 // before, and begins anew only with a new connection, so on a move its players' connections are closed, to come back.
 
-import type { Client, Room } from "@colyseus/sdk";
+import type { Client, InputHandle, Room } from "@colyseus/sdk";
 import { expect, test } from "vitest";
 import { startCluster, type TestCluster, type TestNode } from "../kit/cluster.ts";
 import { until } from "../kit/until.ts";
@@ -9,6 +9,8 @@ import { until } from "../kit/until.ts";
 const GAME = { game: "kit/inputs-game.ts", env: { CHECKPOINT_MS: "200" } };
 /** Inputs for each patch: several a tick of the room. */
 const AT_ONCE = 3;
+/** Inputs as soon as a connection is open, before the room has said that the seat is theirs. */
+const AT_FIRST = 30;
 const SEATS = [
   { mode: "reliable", at: "the owner" },
   { mode: "reliable", at: "another node" },
@@ -25,7 +27,7 @@ interface WalkState {
 /** How far an input goes: mostly as far as the one before, so that most do not say it again. */
 const stepOf = (seq: number): number => (Math.floor(seq / 5) % 7) - 3;
 
-/** A player with the stock SDK who says something whenever the world has changed. */
+/** A player with the stock SDK who says something whenever the world has changed, and as soon as they can. */
 class Walker {
   readonly seat: Seat;
   readonly room: Room;
@@ -34,6 +36,7 @@ class Walker {
   readonly said: number[][] = [[]];
   leftWith: number | undefined;
   returns = 0;
+  readonly #input: InputHandle<{ seq: number; by: number }>;
   #seq = 0;
 
   constructor(room: Room, seat: Seat) {
@@ -45,20 +48,28 @@ class Walker {
     room.reconnection.maxRetries = 200;
     room.onError(() => {}); // follows a close; the close is what counts
     room.onLeave((code) => (this.leftWith = code));
-    room.onDrop(() => void this.said.push([]));
-    room.onReconnect(() => void (this.returns += 1));
-    const input = room.input<{ seq: number; by: number }>({ mode: seat.mode });
-    room.onStateChange(() => {
-      for (let each = 0; each < AT_ONCE; each++) {
-        input.data.seq = this.#seq;
-        input.data.by = stepOf(this.#seq);
-        if (input.send() !== 0) this.said.at(-1)?.push(this.#seq++);
-      }
+    this.#input = room.input({ mode: seat.mode });
+    room.onDrop(() => {
+      this.said.push([]);
+      // The SDK does so for the first try to come back, and not for the next.
+      this.#input.reset();
     });
+    room.onReconnect(() => void (this.returns += 1));
+    room.onStateChange(() => this.#say(AT_ONCE));
+    room.connection.events.onopen = () => this.#say(AT_FIRST);
   }
 
   static async join(client: Client, roomId: string, seat: Seat): Promise<Walker> {
     return new Walker(await client.joinById(roomId), seat);
+  }
+
+  #say(count: number): void {
+    const { data } = this.#input;
+    for (let each = 0; each < count; each++) {
+      data.seq = this.#seq;
+      data.by = stepOf(this.#seq);
+      if (this.#input.send() !== 0) this.said.at(-1)?.push(this.#seq++);
+    }
   }
 
   get tick(): number {
