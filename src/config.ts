@@ -339,6 +339,13 @@ export const NUMBERS = {
     max: 1_000_000,
     why: "how many of them may come from one address (IPv6: from one /64); more are cut at once. 0: any number",
   },
+  admissionsAtOnce: {
+    env: "ADMISSIONS_AT_ONCE",
+    fallback: 200,
+    min: 0,
+    max: 100_000,
+    why: "how many players a node leads to their rooms at the same time; more wait up to UPGRADE_HOLD_MS, up to UPGRADES_HELD_MAX of them, returning players first. 0: any number",
+  },
   requestsPerAddress: {
     env: "REQUESTS_PER_ADDRESS",
     fallback: 3_000,

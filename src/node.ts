@@ -21,6 +21,7 @@ import { rolesOf, type Config } from "./config.ts";
 import { messageOf, RingsideError } from "./errors.ts";
 import type { EventBus } from "./events.ts";
 import { GatewayPlaces } from "./gateway/gateway-places.ts";
+import { Admission } from "./front-door/admission.ts";
 import { DoorCounts } from "./front-door/counts.ts";
 import { FrontDoor } from "./front-door/front-door.ts";
 import { Limits } from "./front-door/limits.ts";
@@ -294,7 +295,13 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       leaseLeftMs: lease.leftMs,
       rooms: tellOfRooms(host.activations.values(), lease.isHeld, clock.monotonicMs()),
     });
-    const door = new FrontDoor({ config, clock, counts, panels, limits });
+    const admission = new Admission({
+      clock,
+      atOnceMax: config.admissionsAtOnce,
+      waitingMax: config.upgradesHeldMax,
+      waitMs: config.upgradeHoldMs,
+    });
+    const door = new FrontDoor({ config, clock, counts, panels, limits, admission });
     const publicServer = createPublicServer({
       config,
       door,
@@ -349,6 +356,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const publicPort = await listen(publicServer, config.publicPort, config.bindHost);
     closing.push(() => closeServer(publicServer, clock));
     closing.push(async () => {
+      door.stop();
       router.stop();
       await clock.sleep(GOODBYE_MS); // for the close frames
       router.cut();

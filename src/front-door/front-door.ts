@@ -2,7 +2,7 @@
 //
 // In this order: where it comes from (address.ts), whether it can be read (request-rules.ts), which page it is for
 // (origins.ts), whether it is for an operator's panel (panels.ts), how much its body may be (body.ts), and how
-// often somebody may ask (limits.ts). Whoever is refused
+// often somebody may ask (limits.ts). Players then wait for their turn (admission.ts). Whoever is refused
 // is told so in one line of JSON, and counted (counts.ts).
 
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -19,6 +19,7 @@ import { keysOf } from "./caller.ts";
 import { Connections } from "./connections.ts";
 import type { DoorCounts, Reason } from "./counts.ts";
 import { type Limits, watchSeat } from "./limits.ts";
+import type { Admission, Admitted, Rank } from "./admission.ts";
 import { AllowedOrigins, corsHeaders, type Verdict } from "./origins.ts";
 import { isPanel, type Panels } from "./panels.ts";
 import { refuse, type Refusal } from "./refuse.ts";
@@ -30,6 +31,7 @@ export interface FrontDoorParts {
   readonly counts: DoorCounts;
   readonly panels: Panels;
   readonly limits: Limits;
+  readonly admission: Admission;
 }
 
 /** Why somebody does not get in, for them and for whoever counts. */
@@ -96,6 +98,7 @@ export class FrontDoor {
         this.#judge(request, verdict) ??
         (await limits.request(request)) ??
         (await this.#readBody(request, deny)) ??
+        (await this.#wait(request, response)) ??
         (await this.#reserve(request, response));
       if (response.destroyed || response.writableEnded) return; // gone meanwhile, or answered
       if (denial !== undefined) deny(denial);
@@ -106,9 +109,29 @@ export class FrontDoor {
     }
   }
 
+  /**
+   * Waits for a player's turn to be led to their room.
+   *
+   * @returns what to call when they are there, or gone; or why they are not led there
+   */
+  async admit({ reconnectionToken }: SeatRequest, socket: Duplex): Promise<(() => void) | ErrorCode> {
+    const rank = reconnectionToken === undefined ? "seated" : "returning";
+    const denial = this.#denialOf(
+      await this.#parts.admission.enter(rank, (leave) => socket.once("close", leave)),
+    );
+    if (typeof denial === "function") return denial;
+    this.#parts.counts.refused(denial.why);
+    return denial.code;
+  }
+
   /** A player has come for their seat. */
   seated({ sessionId, reconnectionToken }: SeatRequest): void {
     if (reconnectionToken === undefined) this.#parts.limits.seated(sessionId);
+  }
+
+  /** Sends away who waits. */
+  stop(): void {
+    this.#parts.admission.stop();
   }
 
   /** @returns how to answer what Node could not make a request of, by the code of its error */
@@ -171,6 +194,25 @@ export class FrontDoor {
     const { config } = this.#parts;
     boundBody(request, bodyBytesMax(request, config), () => deny({ code: "BODY_TOO_LARGE", why: "body" }));
     return isMatchmaking(request) ? this.#readOptions(request) : undefined;
+  }
+
+  /** Whoever asks for a seat waits behind those who have one. */
+  async #wait(request: IncomingMessage, response: ServerResponse): Promise<Denial | undefined> {
+    if (!isMatchmaking(request)) return undefined;
+    const rank: Rank = "new";
+    const done = this.#denialOf(
+      await this.#parts.admission.enter(rank, (leave) => response.once("close", leave)),
+    );
+    if (typeof done !== "function") return done;
+    if (response.destroyed) done();
+    else response.once("close", done);
+    return undefined;
+  }
+
+  #denialOf(admitted: Admitted): (() => void) | Denial {
+    if (typeof admitted === "function") return admitted;
+    if (admitted === "gone") return { code: "DRAINING", why: "queue" };
+    return { code: "TOO_MANY", why: admitted };
   }
 
   async #reserve(request: IncomingMessage, response: ServerResponse): Promise<Denial | undefined> {

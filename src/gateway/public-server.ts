@@ -51,17 +51,24 @@ export function createPublicServer(parts: PublicServerParts): http.Server {
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
     request.socket.setTimeout(0);
     socket.on("error", () => socket.destroy());
-    const seat = parseSeatRequest(request.url);
-    void door.upgrade(request, socket).then((denial) => {
-      const pass = (admitted: SeatRequest): void =>
-        void router.route({ request, socket, head, seat: admitted, onSeated: () => door.seated(admitted) });
-      if (denial !== undefined) answer(socket, denial.code);
-      else if (seat === undefined || !takesPlayers)
-        answer(socket, takesPlayers ? "BAD_REQUEST" : "NO_GATEWAY");
-      else if (auth === undefined) pass(seat);
-      else void auth.admitUpgrade({ request, socket, head, seat }, pass);
-    });
+    void take(request, socket, head);
   });
+  const take = async (request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+    const denial = await door.upgrade(request, socket);
+    if (denial !== undefined) return answer(socket, denial.code);
+    if (!takesPlayers) return answer(socket, "NO_GATEWAY");
+    const seat = parseSeatRequest(request.url);
+    if (seat === undefined) return answer(socket, "BAD_REQUEST");
+    const onSettled = await door.admit(seat, socket);
+    if (typeof onSettled === "string") return answer(socket, onSettled);
+    socket.once("close", onSettled); // also of one who is turned away below
+    const pass = (admitted: SeatRequest): void => {
+      const onSeated = (): void => door.seated(admitted);
+      void router.route({ request, socket, head, seat: admitted, onSeated, onSettled });
+    };
+    if (auth === undefined) pass(seat);
+    else await auth.admitUpgrade({ request, socket, head, seat }, pass);
+  };
 
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (!socket.writable) {

@@ -66,6 +66,8 @@ interface Arrival {
   readonly seat: SeatRequest;
   /** The player is connected, and has a place in the room they asked for. */
   readonly onSeated?: () => void;
+  /** They are in their room, or will not be. May be called twice. */
+  readonly onSettled?: () => void;
 }
 
 /** What came of leading a player to their room. */
@@ -152,6 +154,7 @@ export class Router {
     } finally {
       socket.off("error", dropped);
       this.#held.delete(socket);
+      if (!player.isPlaced) arrival.onSettled?.();
     }
   }
 
@@ -197,8 +200,12 @@ export class Router {
       },
       // In a turn of its own: whoever takes the place away is not done with it yet.
       onPlaceLost: (lost) => setImmediate(() => void this.#relink(lost)),
-      onGone: (gone) => this.#leave(gone),
+      onGone: (gone) => {
+        arrival.onSettled?.();
+        this.#leave(gone);
+      },
       onJoined: ({ roomId, sessionId }, epoch, awayMs) => {
+        arrival.onSettled?.();
         if (awayMs === undefined) return;
         events.emit("seat:relinked", {
           roomId,
