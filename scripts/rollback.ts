@@ -7,11 +7,8 @@
 // nothing has changed; 2 the room could not be opened from there, and goes on as it was before; 64 the command cannot be
 // read; 69 Postgres cannot be reached, or fails; 78 the settings are wrong.
 
-import pg from "pg";
-import { NUMBERS, TEXTS } from "../src/config.ts";
-import { messageOf, RingsideError } from "../src/errors.ts";
+import { RingsideError } from "../src/errors.ts";
 import { isName, type RoomId } from "../src/ids.ts";
-import { timelineOption } from "../src/postgres/pool.ts";
 import { Database, readStatements } from "../src/postgres/query.ts";
 import {
   readReopening,
@@ -20,55 +17,15 @@ import {
   type RolledBack,
 } from "../src/recovery/rollback-room.ts";
 import { systemClock } from "../src/runtime/clock.ts";
+import { connect, EXIT, explain, fail } from "./operator.ts";
 
-const EXIT = { refused: 1, notOpened: 2, usage: 64, unreachable: 69, badConfig: 78 } as const;
 const USAGE =
   "usage: npm run rollback -- ROOM_ID 2026-11-23T20:15:00Z, or: npm run rollback -- --list ROOM_ID";
 /** The zone must be said: the same words mean another moment on another machine. */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/;
-const CONNECT_MS = 5_000;
-const STATEMENT_MS = 30_000;
 /** A room is open some 50 ms after it was left to be claimed; one whose class is slow to open it may take ten seconds. */
 const OPEN_MS = 15_000;
 const LOOK_EVERY_MS = 50;
-
-function fail(code: number, text: string): never {
-  process.stderr.write(`ringside: ${text}\n`);
-  process.exit(code);
-}
-
-function setting(row: { readonly env: readonly string[]; readonly fallback: string | undefined }): string {
-  const [name = ""] = row.env;
-  const value = process.env[name]?.trim() || row.fallback;
-  return value ?? fail(EXIT.badConfig, `${name} is not set`);
-}
-
-function connect(): pg.Client {
-  const connectionString = setting(TEXTS.databaseUrl);
-  const schemaName = setting(TEXTS.schemaName);
-  if (!/^postgres(ql)?:\/\//.test(connectionString) || !URL.canParse(connectionString)) {
-    fail(EXIT.badConfig, "DATABASE_URL must be a URL that begins with postgres://");
-  }
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schemaName)) {
-    fail(EXIT.badConfig, `DATABASE_SCHEMA=${schemaName} must be a plain lower-case Postgres name`);
-  }
-  const { env, fallback, max } = NUMBERS.postgresTimeline;
-  const postgresTimeline = Number(process.env[env]?.trim() || fallback);
-  if (!Number.isInteger(postgresTimeline) || postgresTimeline < 0 || postgresTimeline > max) {
-    fail(EXIT.badConfig, `${env} must be a whole number from 0 to ${max}`);
-  }
-  const client = new pg.Client({
-    connectionString,
-    application_name: "ringside rollback",
-    connectionTimeoutMillis: CONNECT_MS,
-    query_timeout: STATEMENT_MS,
-    options:
-      `-c search_path=${schemaName} -c statement_timeout=${STATEMENT_MS} -c synchronous_commit=on` +
-      timelineOption({ postgresTimeline }),
-  });
-  client.on("error", () => {}); // told by the statement that was running
-  return client;
-}
 
 async function list(database: Database, roomId: RoomId): Promise<string> {
   const times = await readRollbackTimes({ database }, roomId);
@@ -113,15 +70,6 @@ async function whereItRuns(database: Database, done: RolledBack): Promise<string
   }
 }
 
-/** What a failure of Postgres means, in one line. Never the URL: it may hold a password. */
-function explain(error: unknown): string {
-  const code = (error as { code?: unknown }).code;
-  if (code === "42P01" || code === "42703") {
-    return `there are no tables of this version of Ringside in schema ${setting(TEXTS.schemaName)}: check DATABASE_URL and DATABASE_SCHEMA`;
-  }
-  return `Postgres cannot be reached, or fails: ${messageOf(error).split("\n")[0]}`;
-}
-
 const [first = "", second = "", ...more] = process.argv.slice(2);
 const isList = first === "--list";
 const [roomId, time] = isList ? [second, ""] : [first, second];
@@ -129,7 +77,7 @@ if (more.length > 0 || !isName(roomId)) fail(EXIT.usage, USAGE);
 if (!isList && (!TIME.test(time) || Number.isNaN(Date.parse(time)))) {
   fail(EXIT.usage, `${time === "" ? "a time is missing" : `${time} is not a time with its zone`}; ${USAGE}`);
 }
-const client = connect();
+const client = connect("rollback");
 try {
   await client.connect();
   const database = new Database(client, readStatements());

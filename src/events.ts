@@ -112,6 +112,9 @@ export interface Events {
   "player:expelled": { roomId: RoomId; sessionId: SessionId; why: "signed out" | "suspended" };
   /** A login has ended: its refresh tokens are worth nothing any more, nor are its access tokens in a moment. */
   "login:ended": { userId: string; loginId: string; why: "signed out" | "signed out everywhere" | "reused" };
+  /** No node's events: the command that does it (scripts/sessions.ts) writes them into the event log. `until`: null for good. */
+  "user:suspended": { userId: string; until: string | null; reason: string };
+  "user:lifted": { userId: string };
   /** The keys that access tokens are checked against are others now; `signs` is the one that signs. */
   "keys:changed": { signs: string | null; kids: string[] };
   /** `bytes`: as they were stored. */

@@ -8,7 +8,7 @@
 //   GET  /auth/userdata     {user}
 //   GET  /auth/keys         the public keys, for whoever checks access tokens elsewhere
 //
-// Any other path below /auth is the game's own. Every answer comes within STORE_MS; one that needed Postgres and had none is
+// Any other path below /auth is the game's own. Every answer comes within STORE_MS (an exchange: and 3 s); one that needed Postgres and had none is
 // 503, and what was presented is as good as before.
 
 import { randomUUID } from "node:crypto";
@@ -21,7 +21,7 @@ import { isRefusal, type AccessTokens } from "./access-token.ts";
 import type { KeySet } from "./keys.ts";
 import { GUEST_PREFIX, joinToken, refusal, type Refusal } from "./login.ts";
 import type { Continued, Logins } from "./logins.ts";
-import type { OutsideLogins } from "./outside-login.ts";
+import { PROVIDER_MS, type OutsideLogins } from "./outside-login.ts";
 import type { RefreshToken, RefreshTokens } from "./refresh-token.ts";
 import type { Revocations } from "./revocations.ts";
 
@@ -79,9 +79,10 @@ export class AuthRoutes {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    const { logins } = this.#parts;
+    const { config, logins } = this.#parts;
+    const ms = config.storeMs + (route === "POST /auth/exchange" ? PROVIDER_MS : 0);
     try {
-      const answer = await this.#inTime(this.#do(route, bearer, request));
+      const answer = await this.#inTime(ms, this.#do(route, bearer, request));
       if ("code" in answer) {
         refuse(request, response, answer.code, answer.text);
         return;
@@ -163,11 +164,11 @@ export class AuthRoutes {
     return (await revocations.check(found.auth)) ?? { body: { user: found.auth } };
   }
 
-  async #inTime<Result>(work: Promise<Result>): Promise<Result> {
-    const { clock, config } = this.#parts;
+  async #inTime<Result>(ms: number, work: Promise<Result>): Promise<Result> {
+    const { clock } = this.#parts;
     let cancel = (): void => {};
     const late = new Promise<never>((_, reject) => {
-      cancel = clock.after(config.storeMs, () => reject(new RingsideError("POSTGRES_UNREACHABLE")));
+      cancel = clock.after(ms, () => reject(new RingsideError("POSTGRES_UNREACHABLE")));
     });
     work.catch(() => {}); // it may fail when nobody waits any more
     try {

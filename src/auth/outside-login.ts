@@ -28,7 +28,8 @@ const CLOCK_DRIFT_S = 5;
 /** How old an assertion may be, whatever it says of itself. */
 const ASSERTION_AGE_S = 300;
 const ASSERTION_ID_LENGTH_MAX = 256;
-const FETCH_MS = 3_000;
+/** How long a provider may take to give its keys. */
+export const PROVIDER_MS = 3_000;
 const FETCH_AGAIN_MS = 30_000;
 const KEYS_KEPT_MS = 600_000;
 const KEYS_BYTES_MAX = 256 * 1024;
@@ -64,7 +65,7 @@ export class OutsideLogins {
       providerJwksUrl === ""
         ? undefined
         : createRemoteJWKSet(new URL(providerJwksUrl), {
-            timeoutDuration: FETCH_MS,
+            timeoutDuration: PROVIDER_MS,
             cooldownDuration: FETCH_AGAIN_MS,
             cacheMaxAge: KEYS_KEPT_MS,
             [customFetch]: fetchBounded,

@@ -11,6 +11,8 @@ import { Batcher } from "../runtime/batcher.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { refusal, suspended, type Login, type Refusal } from "./login.ts";
 
+/** How long somebody who is let in waits for Postgres to be asked of them; then the signature counts alone. */
+const WAIT_MS = 1_000;
 /** How long "not that I know of" is believed. */
 const BELIEVED_MS = 5_000;
 /** A change may show this much later than the time it bears: by its transaction, and by a lookup that was under way. */
@@ -74,11 +76,9 @@ export class Revocations {
     if (known !== undefined) return known;
     const askedAtMs = this.#asked.get(nameOf(login)) ?? Number.NEGATIVE_INFINITY;
     if (this.#parts.clock.monotonicMs() - askedAtMs < BELIEVED_MS) return undefined;
-    try {
-      await this.#lookups.add(login);
-    } catch {
+    if (!(await this.#isLookedUp(login)) && this.#unchecked.size < UNCHECKED_MAX) {
       // Postgres is away. The signature says who they are; the rest is made good.
-      if (this.#unchecked.size < UNCHECKED_MAX) this.#unchecked.set(nameOf(login), login);
+      this.#unchecked.set(nameOf(login), login);
     }
     return this.known(login);
   }
@@ -104,6 +104,18 @@ export class Revocations {
     }
     this.#lookedAtMs = startedMs;
     if (rows.length > 0 || unchecked.length > 0) onRevoked();
+  }
+
+  async #isLookedUp(login: Login): Promise<boolean> {
+    let cancel = (): void => {};
+    const late = new Promise<false>((resolve) => {
+      cancel = this.#parts.clock.after(WAIT_MS, () => resolve(false));
+    });
+    const isDone = this.#lookups.add(login).then(
+      () => true,
+      () => false,
+    );
+    return Promise.race([isDone, late]).finally(cancel);
   }
 
   async #lookUp(logins: readonly Login[]): Promise<void> {

@@ -1,99 +1,36 @@
 // Players who are signed in, on the stock SDK: as guests and by the game's backend, in rooms of every kind, through failovers.
 
-import { Client, type Room } from "@colyseus/sdk";
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from "jose";
+import type { Client } from "@colyseus/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  ask,
+  Backend,
+  refused,
+  stranger as strangerTo,
+  watch,
+  type Given,
+  type Seated,
+  type SignedIn,
+} from "../kit/auth-players.ts";
 import { startCluster, type TestCluster, type TestNode } from "../kit/cluster.ts";
 import { until } from "../kit/until.ts";
 
-interface Given {
-  readonly user: { readonly userId: string; readonly loginId: string; readonly isGuest: boolean };
-  readonly token: string;
-}
-
-const BACKEND = "https://game.example";
-let backend: { key: CryptoKey; kid: string };
+let backend: Backend;
 let cluster: TestCluster;
 
 beforeAll(async () => {
-  const pair = await generateKeyPair("ES256", { extractable: true });
-  const publicKey: JWK = await exportJWK(pair.publicKey);
-  backend = { key: pair.privateKey, kid: await calculateJwkThumbprint(publicKey) };
+  backend = await Backend.make();
   cluster = await startCluster({
     nodes: 3,
     game: "kit/auth-game.ts",
-    env: {
-      CHECKPOINT_MS: "200",
-      BACKEND_ISSUER: BACKEND,
-      BACKEND_KEYS: JSON.stringify({ keys: [{ ...publicKey, kid: backend.kid, alg: "ES256" }] }),
-    },
+    env: { CHECKPOINT_MS: "200", ...backend.env },
   });
 });
 afterAll(async () => cluster[Symbol.asyncDispose]());
 
-/** The SDK keeps the last token for all clients of a page; here each is another page. */
-function forgetful(client: Client): Client {
-  client.auth.token = undefined as unknown as string; // as it is before anybody signs in
-  return client;
-}
-const stranger = (node?: TestNode): Client => forgetful(cluster.client(node));
-
-let assertions = 0;
-const assertion = (userId: string, claims: object = {}, id = `a${(assertions += 1)}`): Promise<string> =>
-  new SignJWT({ claims })
-    .setProtectedHeader({ alg: "ES256", kid: backend.kid })
-    .setIssuer(BACKEND)
-    .setAudience("ringside")
-    .setSubject(userId)
-    .setJti(id)
-    .setIssuedAt()
-    .setExpirationTime("60s")
-    .sign(backend.key);
-
-/** Signed in by the game's backend. */
-async function user(
-  userId: string,
-  node?: TestNode,
-  claims?: object,
-): Promise<{ client: Client; given: Given }> {
-  const client = node === undefined ? stranger() : forgetful(await cluster.clientVia(node));
-  const { data } = await client.http.post("/auth/exchange", {
-    body: { token: await assertion(userId, claims) },
-  });
-  const given = data as Given;
-  client.auth.token = given.token;
-  return { client, given };
-}
-
-interface Seated {
-  readonly room: Room;
-  left: number | undefined;
-  drops: number;
-  errors: string[];
-}
-
-function watch(room: Room): Seated {
-  const seated: Seated = { room, left: undefined, drops: 0, errors: [] };
-  room.reconnection.minUptime = 0;
-  room.reconnection.maxDelay = 400;
-  room.reconnection.maxRetries = 200;
-  room.onLeave((code) => (seated.left = code));
-  room.onDrop(() => void (seated.drops += 1));
-  room.onError((_code, message) => void seated.errors.push(message ?? ""));
-  return seated;
-}
-
-const ask = (room: Room, what: string): Promise<unknown> =>
-  room.request(what as never, undefined as never, { timeout: 5_000 }) as unknown as Promise<unknown>;
-
-async function refused(work: Promise<unknown>): Promise<{ code: unknown; message: string }> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown as Error & { code: unknown },
-  );
-  if (error === undefined) throw new Error("it was not refused");
-  return { code: error.code, message: error.message };
-}
+const stranger = (node?: TestNode): Client => strangerTo(cluster, node);
+const user = (userId: string, node?: TestNode, claims?: object): Promise<SignedIn> =>
+  backend.user(cluster, userId, node, claims);
 
 test("[AUTH1] a guest signs in by the SDK's own call, and any node's rooms know who they are", async () => {
   const client = stranger(cluster.node("node-a"));
@@ -135,11 +72,11 @@ test("[AUTH3] a room's own onAuth is given a token that was found good, and neve
 
 test("[AUTH5] an assertion of the game's backend signs in once, and only a good one", async () => {
   const client = stranger();
-  const token = await assertion("once");
+  const token = await backend.assertion("once");
   const post = (body: object): Promise<unknown> => client.http.post("/auth/exchange", { body });
   await post({ token });
   expect(await refused(post({ token }))).toMatchObject({ code: 401 });
-  expect(await refused(post({ token: await assertion("guest-1") }))).toMatchObject({ code: 401 });
+  expect(await refused(post({ token: await backend.assertion("guest-1") }))).toMatchObject({ code: 401 });
   expect(await refused(post({ token: `${token}x` }))).toMatchObject({ code: 401 });
   expect(await refused(post({ token: "x".repeat(10_000) }))).toMatchObject({ code: 401 });
   expect(await refused(post({}))).toMatchObject({ code: 401 });

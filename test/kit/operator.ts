@@ -9,11 +9,21 @@ export interface Told {
   readonly stderr: string;
 }
 
-const SCRIPT = fileURLToPath(new URL("../../scripts/rollback.ts", import.meta.url));
+const SCRIPTS = new URL("../../scripts/", import.meta.url);
 
 /** Runs scripts/rollback.ts to its end. */
 export function runRollback(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Told> {
-  const child = spawn(process.execPath, [SCRIPT, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  return run("rollback.ts", env, args);
+}
+
+/** Runs scripts/sessions.ts to its end. */
+export function runSessions(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Told> {
+  return run("sessions.ts", env, args);
+}
+
+function run(script: string, env: Readonly<Record<string, string>>, args: readonly string[]): Promise<Told> {
+  const path = fileURLToPath(new URL(script, SCRIPTS));
+  const child = spawn(process.execPath, [path, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (text) => (stdout += String(text)));
   child.stderr.on("data", (text) => (stderr += String(text)));

@@ -99,6 +99,15 @@ test("[AUTH4] without Postgres the signature counts, and who was let in by it al
   expect(revocations.known(login)).toMatchObject({ code: "SESSION_REVOKED" });
 });
 
+test("[AUTH4] nobody waits long for a Postgres that hangs", async () => {
+  const clock = fakeClock();
+  const hangs = { run: () => new Promise<never>(() => {}) };
+  const revocations = new Revocations({ clock, database: hangs, lateMs: 0, onRevoked: () => {} });
+  const checking = revocations.check(login);
+  clock.advance(1_000);
+  expect(await checking).toBeUndefined();
+});
+
 test("[AUTH4] many who come at once are asked for together", async () => {
   const { asked, revocations } = world();
   const logins = Array.from({ length: 300 }, (_, index) => ({ ...login, loginId: `l${index}` }));

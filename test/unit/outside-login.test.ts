@@ -1,0 +1,118 @@
+// Users whom the game's identity provider names: by which of its tokens, and what becomes of them when it is slow, away or odd.
+
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWTPayload } from "jose";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { OutsideLogins } from "../../src/auth/outside-login.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+
+const ISSUER = "https://id.example";
+const AUDIENCE = "the-game";
+
+let server: http.Server;
+let asked: number;
+let answer: (response: http.ServerResponse) => void;
+let pair: { publicKey: CryptoKey; privateKey: CryptoKey };
+
+beforeEach(async () => {
+  asked = 0;
+  pair = await generateKeyPair("RS256", { extractable: true });
+  const keys = [{ ...(await exportJWK(pair.publicKey)), kid: "k1", alg: "RS256" }];
+  answer = (response) => response.end(JSON.stringify({ keys }));
+  server = http.createServer((_request, response) => {
+    asked += 1;
+    answer(response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+});
+afterEach(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+function outside(port = (server.address() as AddressInfo).port): OutsideLogins {
+  return new OutsideLogins({
+    config: {
+      tokenIssuer: "us",
+      backendIssuer: "",
+      backendKeys: "",
+      providerIssuer: ISSUER,
+      providerAudience: AUDIENCE,
+      providerJwksUrl: `http://127.0.0.1:${port}/jwks`,
+    },
+    clock: systemClock,
+    database: { run: () => Promise.reject(new Error("not asked for this")) },
+  });
+}
+
+function token(
+  payload: JWTPayload = {},
+  header: object = {},
+  key: CryptoKey | Uint8Array = pair.privateKey,
+): Promise<string> {
+  const nowS = Math.floor(systemClock.nowMs() / 1_000);
+  return new SignJWT({ iss: ISSUER, aud: AUDIENCE, sub: "auth0|7", iat: nowS, exp: nowS + 3_600, ...payload })
+    .setProtectedHeader({ alg: "RS256", kid: "k1", ...header })
+    .sign(key);
+}
+
+test("[AUTH5] a provider's token names its user, and its keys are asked for once", async () => {
+  const logins = outside();
+  const many = await Promise.all(Array.from({ length: 20 }, async () => logins.verify(await token())));
+  for (const user of many) expect(user).toEqual({ userId: "auth0|7", claims: {} });
+  expect(asked).toBe(1);
+});
+
+test("[AUTH5] an unknown key is asked for at most every half a minute", async () => {
+  const logins = outside();
+  await logins.verify(await token());
+  for (let time = 0; time < 20; time++) {
+    expect(await logins.verify(await token({}, { kid: `unknown-${time}` }))).toMatchObject({
+      code: "TOKEN_REFUSED",
+    });
+  }
+  expect(asked).toBe(1);
+});
+
+test("[AUTH5] other tokens are refused: of others, for others, over, or by a secret that is public", async () => {
+  const logins = outside();
+  const other = await generateKeyPair("RS256");
+  const secret = new TextEncoder().encode(JSON.stringify(await exportJWK(pair.publicKey)));
+  const none = `${Buffer.from('{"alg":"none"}').toString("base64url")}.${(await token()).split(".")[1] ?? ""}.`;
+  const bad = [
+    await token({}, {}, other.privateKey),
+    await token({}, { alg: "HS256" }, secret),
+    none,
+    await token({ iss: "https://other.example" }),
+    await token({ aud: "another-game" }),
+    await token({ nbf: Math.floor(systemClock.nowMs() / 1_000) + 600 }),
+    await token({ sub: "" }),
+    await token({ sub: "guest-7" }),
+    await token({ claims: "none" }),
+    await token({ exp: undefined } as unknown as JWTPayload), // left out
+    await token({ x: "x".repeat(8_192) }),
+    "garbage",
+  ];
+  for (const each of bad) expect(await logins.verify(each)).toMatchObject({ code: "TOKEN_REFUSED" });
+  expect(await logins.verify(await token({ exp: 1_000 }))).toMatchObject({ code: "TOKEN_EXPIRED" });
+  expect(await logins.verify(undefined)).toMatchObject({ code: "TOKEN_REFUSED" });
+});
+
+test.each<[string, (response: http.ServerResponse) => void]>([
+  ["fails", (response) => response.writeHead(500).end()],
+  ["sends no keys", (response) => response.end("<html>")],
+  ["sends what is no set of keys", (response) => response.end('{"keys":7}')],
+  ["hangs up", (response) => response.destroy()],
+  ["sends too much", (response) => response.end(JSON.stringify({ keys: [], x: "x".repeat(300_000) }))],
+  ["says nothing", () => {}],
+])("[AUTH5] where the provider %s, that is said, and not that the token is bad", async (_what, does) => {
+  answer = does;
+  const startedMs = performance.now();
+  await expect(outside().verify(await token())).rejects.toMatchObject({ code: "PROVIDER_UNREACHABLE" });
+  expect(performance.now() - startedMs).toBeLessThan(10_000);
+});
+
+test("[AUTH5] where the provider is away, that is said", async () => {
+  await expect(outside(1).verify(await token())).rejects.toMatchObject({ code: "PROVIDER_UNREACHABLE" });
+});
