@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 const ALONE = [
   "chaos",
   "freeze-owner",
+  "fuzz",
   "local-*",
   "pause-owner",
   "recovery-order",

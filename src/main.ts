@@ -112,7 +112,7 @@ try {
   const { game } = await loadGame(process.argv[2]);
   node = await startNode(
     config,
-    { ...game, logger: colyseusLogger(log) },
+    { ...game, logger: colyseusLogger(log, systemClock) },
     {
       clock: systemClock,
       events,

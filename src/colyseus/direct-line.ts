@@ -23,14 +23,14 @@ import { isRoomAddress, type RoomAddress, type RoomWhereabouts } from "./room-wh
 /** How Colyseus begins the channel of a room and of a process. */
 const ROOM = "$";
 const PROCESS = "p:";
-const CALL_PATH = "/ringside/call";
-const LISTING_PATH = "/ringside/listing";
+export const CALL_PATH = "/ringside/call";
+export const LISTING_PATH = "/ringside/listing";
 /** How many requests may be under way from one node; more are told at once that their time is over. */
 const CALLS_MAX = 10_000;
 const SOCKETS_MAX = 64;
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 /** Raised with every change that another node could not read. */
-const VERSION_HEADER = "x-ringside-call-version";
+export const CALL_VERSION_HEADER = "x-ringside-call-version";
 const VERSION = "1";
 /** How long a room is looked for when nobody at its place knows it; it is about to open, or has just moved. */
 const SEEK_MS = 1_500;
@@ -227,7 +227,7 @@ export class DirectLine {
         signal,
         headers: {
           [KEY_HEADER]: this.#parts.config.clusterKey,
-          [VERSION_HEADER]: VERSION,
+          [CALL_VERSION_HEADER]: VERSION,
           "content-type": "application/json",
           "content-length": bytes.length,
         },
@@ -267,7 +267,7 @@ export class DirectLine {
   ): Promise<{ readonly status: number; readonly answer?: unknown }> {
     if (!mayEnter(request, this.#parts.config.clusterKey) || request.method !== "POST")
       return { status: 404 };
-    const version = request.headers[VERSION_HEADER];
+    const version = request.headers[CALL_VERSION_HEADER];
     if (version !== VERSION) {
       return {
         status: 409,

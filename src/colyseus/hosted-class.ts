@@ -15,6 +15,7 @@ import { ERRORS } from "../errors.ts";
 import { withLogin, wrapLogins } from "./hosted-logins.ts";
 import { keepSeats, mayKeepSeats, wrapDrops, wrapEnd, type RoomClass } from "./hosted-seats.ts";
 import { inputShapeOf, isInput, isWellFormed, type InputShape } from "./input-frame.ts";
+import { hasReadableType } from "./message-type.ts";
 import { override, untilOwned } from "./override.ts";
 import type { RoomGuard } from "./room-guard.ts";
 import { hasUnsentChanges, internals } from "./room-internals.ts";
@@ -180,12 +181,10 @@ function wrapMessages(room: Room, guard: RoomGuard): void {
     }
     // The gateways count (message-budget.ts). What was held back while the room moved is heard at once, and is no flood.
     client._numMessagesLastSecond = 0;
-    if (isInput(bytes)) {
-      shape ??= inputShapeOf(room);
-      if (shape !== undefined && !isWellFormed(bytes, shape)) {
-        client.leave(ERRORS.BAD_REQUEST.close, ERRORS.BAD_REQUEST.text);
-        return;
-      }
+    if (isInput(bytes)) shape ??= inputShapeOf(room);
+    if (!(isInput(bytes) ? shape === undefined || isWellFormed(bytes, shape) : hasReadableType(bytes))) {
+      client.leave(ERRORS.BAD_REQUEST.close, ERRORS.BAD_REQUEST.text);
+      return;
     }
     try {
       _onMessage.call(room, client, bytes);

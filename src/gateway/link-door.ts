@@ -11,7 +11,7 @@ import { LINK_VERSION } from "./link-frames.ts";
 /** The path on the internal port, and what both sides call it. */
 export const PLAYERS_PATH = "/ringside/players";
 export const PLAYERS_PROTOCOL = "ringside-players";
-const VERSION_HEADER = "x-ringside-link-version";
+export const VERSION_HEADER = "x-ringside-link-version";
 const REASON_BYTES_MAX = 500;
 
 export interface Called {

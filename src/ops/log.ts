@@ -4,6 +4,7 @@
 import pino, { type Logger } from "pino";
 import type { EventBus, EventName } from "../events.ts";
 import type { NodeId } from "../ids.ts";
+import type { Clock } from "../runtime/clock.ts";
 
 export type { Logger };
 
@@ -47,14 +48,37 @@ export function logEvents(log: Logger, events: EventBus): () => void {
   );
 }
 
-/** Colyseus's logger: it passes several arguments, of which pino would keep one. */
+/** Lines of Colyseus a second: it has one, or a page, for each message of a player that it cannot read. */
+const LINES_PER_SECOND = 20;
+const LINE_LENGTH_MAX = 500;
+
+/** Colyseus's logger: it passes several arguments, of which pino would keep one. Past its bound only the number is told. */
 export function colyseusLogger(
   log: Logger,
+  clock: Clock,
 ): Record<"debug" | "error" | "info" | "trace" | "warn", (...args: unknown[]) => void> {
+  let second = 0;
+  let lines = 0;
+  const mayTell = (): boolean => {
+    const now = Math.floor(clock.monotonicMs() / 1_000);
+    if (now !== second) {
+      if (lines > LINES_PER_SECOND)
+        log.warn({ from: "colyseus", leftOut: lines - LINES_PER_SECOND }, "colyseus");
+      second = now;
+      lines = 0;
+    }
+    lines += 1;
+    return lines <= LINES_PER_SECOND;
+  };
   const at =
-    (level: "debug" | "error" | "warn") =>
-    (...args: unknown[]): void =>
-      log[level]({ from: "colyseus", detail: args.map(String).join(" ").slice(0, 2_000) }, "colyseus");
+    (level: "debug" | "warn") =>
+    (...args: unknown[]): void => {
+      if (!log.isLevelEnabled(level) || !mayTell()) return;
+      log[level](
+        { from: "colyseus", detail: args.map(String).join(" ").slice(0, LINE_LENGTH_MAX) },
+        "colyseus",
+      );
+    };
   // What it calls information (every join, every room) is our debug.
   return { debug: at("debug"), trace: at("debug"), info: at("debug"), warn: at("warn"), error: at("warn") };
 }
