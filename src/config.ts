@@ -381,6 +381,13 @@ export const NUMBERS = {
     max: 1_000_000,
     why: "how many seats one signed-in user may ask the cluster for in 10 s",
   },
+  signInsPerAddress: {
+    env: "SIGN_INS_PER_ADDRESS",
+    fallback: 300,
+    min: 0,
+    max: 1_000_000,
+    why: "how often one address may sign in, or refresh a login, in the cluster in 10 s: whatever is posted below /auth/",
+  },
   openSeatsPerAddress: {
     env: "OPEN_SEATS_PER_ADDRESS",
     fallback: 30,

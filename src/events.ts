@@ -132,6 +132,11 @@ export interface Events {
   "postgres:regained": { awayMs: number };
   /** A standby was promoted, or an earlier state recovered: what was acknowledged last may be gone. `firstEpoch`: from now on. */
   "postgres:replaced": { firstEpoch: Epoch };
+  /**
+   * A request came by a proxy in a private network that TRUSTED_PROXIES does not name: its players are all taken for one address,
+   * and limited together. Told once.
+   */
+  "proxy:not-trusted": { address: string };
   /** Somebody was refused at the front door; told at most once a minute for each reason, with how often it was since. */
   "door:refused": { why: string; times: number };
   "redis:lost": { error: string };

@@ -21,11 +21,7 @@ import { rolesOf, type Config } from "./config.ts";
 import { messageOf, RingsideError } from "./errors.ts";
 import type { EventBus } from "./events.ts";
 import { GatewayPlaces } from "./gateway/gateway-places.ts";
-import { Admission } from "./front-door/admission.ts";
-import { DoorCounts } from "./front-door/counts.ts";
-import { FrontDoor } from "./front-door/front-door.ts";
-import { Limits } from "./front-door/limits.ts";
-import { Panels } from "./front-door/panels.ts";
+import { openDoor } from "./front-door/open-door.ts";
 import { createInternalServer } from "./gateway/internal-server.ts";
 import { createPublicServer } from "./gateway/public-server.ts";
 import { Router } from "./gateway/route.ts";
@@ -165,13 +161,11 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const activate = (roomId: RoomId): Promise<unknown> => recovery.activate(roomId);
 
     // ---- Colyseus ----
-    const counts = new DoorCounts(clock, events);
-    const panels = new Panels(config.panelToken);
-    const limits = new Limits({
+    const { door, ...front } = openDoor({
       config,
       clock,
+      events,
       link: redis,
-      counts,
       userOf: (request) => sessions?.door.userOf(request),
     });
     const line = new DirectLine({
@@ -188,8 +182,8 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       config,
       link: redis,
       line,
-      countNewRoom: () => limits.rooms.count(),
-      maySeePanels: (request) => panels.isOperator(request),
+      countNewRoom: () => front.limits.rooms.count(),
+      maySeePanels: (request) => front.panels.isOperator(request),
       logins: sessions,
       rooms: () => [...host.activations.values()].map(({ room }) => room),
       takesPlayers: () => readinessForPlayers(nodeFacts()).isReady,
@@ -295,13 +289,6 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       leaseLeftMs: lease.leftMs,
       rooms: tellOfRooms(host.activations.values(), lease.isHeld, clock.monotonicMs()),
     });
-    const admission = new Admission({
-      clock,
-      atOnceMax: config.admissionsAtOnce,
-      waitingMax: config.upgradesHeldMax,
-      waitMs: config.upgradeHoldMs,
-    });
-    const door = new FrontDoor({ config, clock, counts, panels, limits, admission });
     const publicServer = createPublicServer({
       config,
       door,
@@ -334,7 +321,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       lease,
       rooms: () => host.activations.values(),
       backlog: () => recovery.backlog,
-      refusals: counts,
+      refusals: front.counts,
       onError,
     });
     closing.push(() => metrics.stop());

@@ -64,24 +64,29 @@ export class TrustedProxies {
 
 const addresses = new WeakMap<IncomingMessage, string>();
 
-/** Derives the client's address and leaves in the headers only what may be believed. */
-export function settleAddress(request: IncomingMessage, proxies: TrustedProxies): string {
+/**
+ * Derives the client's address and leaves in the headers only what may be believed.
+ *
+ * @returns the address of what seems to be a proxy of ours, which nobody has named; undefined otherwise
+ */
+export function settleAddress(request: IncomingMessage, proxies: TrustedProxies): string | undefined {
   const { headers, socket } = request;
   const remoteAddress = plain(socket.remoteAddress ?? "");
   const address = proxies.clientOf(remoteAddress, headers);
   addresses.set(request, address);
   const isBelieved = proxies.trusts(remoteAddress);
+  const isForgotten = !isBelieved && headers["x-forwarded-for"] !== undefined && isPrivate(remoteAddress);
   const said = SAID_BY_PROXIES.map((name) => [name, headers[name]] as const);
   for (const name of Object.keys(headers)) if (OTHER_NAMES.test(name)) delete headers[name];
   headers[ADDRESS_HEADER] = address;
-  if (!isBelieved) return address;
+  if (!isBelieved) return isForgotten ? remoteAddress : undefined;
   headers["x-forwarded-for"] = address;
   for (const [name, value] of said) {
     const isSound =
       name === "x-forwarded-proto" ? value === "http" || value === "https" : isHost(String(value));
     if (typeof value === "string" && isSound) headers[name] = value;
   }
-  return address;
+  return undefined;
 }
 
 /** The address of a request that the front door has let in. */
@@ -95,6 +100,11 @@ export function addressOf(request: IncomingMessage): string {
  */
 export function isLoopback(address: string): boolean {
   return address === "::1" || address.startsWith("127.");
+}
+
+/** Of a network of one's own, where players do not come from but proxies do. */
+function isPrivate(address: string): boolean {
+  return /^(?:10\.|127\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|::1$|f[cd][0-9a-f]{2}:)/u.test(address);
 }
 
 /** What is counted as one: an IPv4 address, or the network that a subscriber is given of IPv6. */

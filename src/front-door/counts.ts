@@ -11,6 +11,7 @@ export const REASONS = [
   "address-requests",
   "address-rooms",
   "address-seats",
+  "address-sign-ins",
   "address-upgrades",
   "all-connections",
   "all-rooms",

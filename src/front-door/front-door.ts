@@ -12,6 +12,7 @@ import { TRUSTED_ORIGIN_HEADER } from "../colyseus/cors.ts";
 import type { SeatRequest } from "../colyseus/room-transport.ts";
 import type { Config } from "../config.ts";
 import type { ErrorCode } from "../errors.ts";
+import type { EventBus } from "../events.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { addressOf, settleAddress, TrustedProxies } from "./address.ts";
 import { boundBody, readBody, readOptions } from "./body.ts";
@@ -28,6 +29,7 @@ import { bodyBytesMax, inspect, isMatchmaking } from "./request-rules.ts";
 export interface FrontDoorParts {
   readonly config: Config;
   readonly clock: Clock;
+  readonly events: EventBus;
   readonly counts: DoorCounts;
   readonly panels: Panels;
   readonly limits: Limits;
@@ -46,6 +48,7 @@ export class FrontDoor {
   readonly #connections: Connections;
   /** Players whom a proxy brings: by the address that it names, which no connection of theirs tells. */
   readonly #forwarded: Connections;
+  #hasWarned = false;
 
   constructor(parts: FrontDoorParts) {
     this.#parts = parts;
@@ -169,8 +172,12 @@ export class FrontDoor {
 
   /** What can be told by looking. */
   #judge(request: IncomingMessage, verdict: Verdict): Denial | undefined {
-    const { config, panels } = this.#parts;
-    settleAddress(request, this.#proxies);
+    const { config, events, panels } = this.#parts;
+    const forgotten = settleAddress(request, this.#proxies);
+    if (forgotten !== undefined && !this.#hasWarned) {
+      this.#hasWarned = true;
+      events.emit("proxy:not-trusted", { address: forgotten });
+    }
     const unreadable = inspect(request, config);
     if (unreadable !== undefined) {
       return { code: unreadable, why: unreadable === "BODY_TOO_LARGE" ? "body" : "malformed" };

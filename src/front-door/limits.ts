@@ -15,6 +15,7 @@ import type { DoorCounts, Reason } from "./counts.ts";
 import { NewRooms } from "./new-rooms.ts";
 import { OPEN_MS, type OpenSeat, OpenSeats, type SeatKey } from "./open-seats.ts";
 import { Rate } from "./rate.ts";
+import { isSignIn } from "./request-rules.ts";
 
 /** How long, how often and how many may wait for seats of their own to be taken. */
 const SEAT_WAIT_MS = 2_000;
@@ -43,6 +44,7 @@ export class Limits {
   readonly #seats: OpenSeats;
   #waiting = 0;
   readonly #requests: Rate;
+  readonly #signIns: Rate;
   readonly #upgrades: { readonly byAddress: Rate; readonly byUser: Rate };
   readonly #joins: { readonly byAddress: Rate; readonly byUser: Rate };
 
@@ -52,6 +54,7 @@ export class Limits {
     this.rooms = new NewRooms(config, link, counts);
     this.#seats = new OpenSeats({ clock, link });
     this.#requests = new Rate({ name: "requests", max: config.requestsPerAddress });
+    this.#signIns = new Rate({ name: "sign-ins", max: config.signInsPerAddress, link });
     this.#upgrades = {
       byAddress: new Rate({ name: "upgrades:address", max: config.upgradesPerAddress }),
       byUser: new Rate({ name: "upgrades:user", max: config.upgradesPerUser }),
@@ -75,7 +78,9 @@ export class Limits {
   /** Any request. */
   async request(request: IncomingMessage): Promise<Exceeded | undefined> {
     const { byAddress } = keysOf({ address: addressOf(request), userId: undefined });
-    return this.#take([[this.#requests, byAddress, "address-requests"]]);
+    const any: Counted = [this.#requests, byAddress, "address-requests"];
+    // Whoever could be another user each time would have no limit as a user.
+    return this.#take(isSignIn(request) ? [any, [this.#signIns, byAddress, "address-sign-ins"]] : [any]);
   }
 
   /** A player's connection. */

@@ -35,6 +35,11 @@ export function isMatchmaking({ method, url = "" }: IncomingMessage): boolean {
   return method === "POST" && /^\/+matchmake\//iu.test(url);
 }
 
+/** Where players sign in and out, and refresh what they are known by. */
+export function isSignIn({ method, url = "" }: IncomingMessage): boolean {
+  return method === "POST" && /^\/+auth\//iu.test(url);
+}
+
 /** How large a request's body may be; one that does not tell its size is counted as it comes. */
 export function bodyBytesMax(request: IncomingMessage, sizes: SizeRules): number {
   return isMatchmaking(request) ? sizes.matchmakeBytesMax : sizes.httpBodyBytesMax;

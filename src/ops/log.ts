@@ -33,6 +33,7 @@ const LEVELS: Partial<Record<EventName, "error" | "warn" | "debug">> = {
   "link:fell-behind": "warn",
   "player:cut-off": "warn",
   "door:refused": "warn",
+  "proxy:not-trusted": "warn",
   "player:expelled": "debug",
   "login:ended": "debug",
 };

@@ -49,9 +49,19 @@ describe("[DOOR2] the client's address", () => {
     ],
   ])("%s", (_what, remoteAddress, headers, address) => {
     const given = request(remoteAddress, headers);
-    expect(settleAddress(given, proxies)).toBe(address);
+    settleAddress(given, proxies);
     expect(addressOf(given)).toBe(address);
     expect(given.headers["x-real-ip"], "what Colyseus looks at").toBe(address);
+  });
+
+  test("a proxy that was forgotten is noticed, and a stranger who claims to be one is not", () => {
+    const forwarded = { "x-forwarded-for": "203.0.113.9" };
+    expect(settleAddress(request("192.168.0.7", { ...forwarded }), proxies)).toBe("192.168.0.7");
+    expect(settleAddress(request("172.20.0.7", { ...forwarded }), proxies)).toBe("172.20.0.7");
+    expect(settleAddress(request("172.40.0.7", { ...forwarded }), proxies)).toBeUndefined();
+    expect(settleAddress(request("203.0.113.1", { ...forwarded }), proxies)).toBeUndefined();
+    expect(settleAddress(request("10.1.2.3", { ...forwarded }), proxies)).toBeUndefined();
+    expect(settleAddress(request("192.168.0.7", {}), proxies)).toBeUndefined();
   });
 
   test("forwarded headers of anybody else are taken out, however they are called", () => {
