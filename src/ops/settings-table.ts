@@ -1,16 +1,29 @@
-// The table of settings, as the README shows it, from the rows of config.ts.
+// The tables of settings, as the README shows them, from the rows of config.ts.
 
-import { NUMBERS, TEXTS } from "../config.ts";
+import { SETTING_GROUPS } from "../config.ts";
+import type { NumberRow, TextRow } from "../config/rows.ts";
 
 export function settingsTable(): string {
-  const texts = Object.values(TEXTS).map(
-    ({ env, fallback, why }) =>
-      `| \`${env.join("`, `")}\` | ${fallback === undefined ? "must be set" : fallback === "" ? "none" : `\`${fallback}\``} | ${why} |`,
-  );
-  const numbers = Object.values(NUMBERS).map(({ env, fallback, min, max, why }) => {
-    return `| \`${env}\` | ${group(fallback)} (${group(min)} to ${group(max)}) | ${why} |`;
-  });
-  return ["| variable | default | what for |", "| --- | --- | --- |", ...texts, ...numbers, ""].join("\n");
+  return SETTING_GROUPS.map(({ title, texts, numbers }) =>
+    [
+      `**${title}**`,
+      "",
+      "| variable | default | what for |",
+      "| --- | --- | --- |",
+      ...Object.values(texts).map(textLine),
+      ...Object.values(numbers).map(numberLine),
+      "",
+    ].join("\n"),
+  ).join("\n");
+}
+
+function textLine({ env, fallback, why }: TextRow): string {
+  const otherwise = fallback === undefined ? "must be set" : fallback === "" ? "none" : `\`${fallback}\``;
+  return `| \`${env.join("`, `")}\` | ${otherwise} | ${why} |`;
+}
+
+function numberLine({ env, fallback, min, max, why }: NumberRow): string {
+  return `| \`${env}\` | ${group(fallback)} (${group(min)} to ${group(max)}) | ${why} |`;
 }
 
 function group(value: number): string {

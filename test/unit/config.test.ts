@@ -45,7 +45,7 @@ test("every fault is told at once, with what to do, and never with a password", 
 
 test("nothing set: each missing one is named with what it is for", () => {
   expect(faults({}).join("\n")).toMatch(
-    /NODE_ID is not set[\s\S]*DATABASE_URL is not set[\s\S]*REDIS_URL or REDIS_URI is not set[\s\S]*CLUSTER_KEY/,
+    /NODE_ID is not set[\s\S]*CLUSTER_KEY is not set[\s\S]*DATABASE_URL is not set[\s\S]*REDIS_URL or REDIS_URI is not set/,
   );
 });
 
