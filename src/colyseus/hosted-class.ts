@@ -12,11 +12,13 @@
 import { Room, type Client, type ClientPrivate, type FixedTimestepCallback } from "@colyseus/core";
 import type { RoomLogins } from "../auth/room-auth.ts";
 import { ERRORS } from "../errors.ts";
+import { shareFullStates, statesMayChange } from "./full-states.ts";
 import { withLogin, wrapLogins } from "./hosted-logins.ts";
 import { keepSeats, mayKeepSeats, wrapDrops, wrapEnd, type RoomClass } from "./hosted-seats.ts";
 import { inputShapeOf, isInput, isWellFormed, type InputShape } from "./input-frame.ts";
 import { hasReadableType } from "./message-type.ts";
 import { override, untilOwned } from "./override.ts";
+import { isJoin } from "./player-frames.ts";
 import type { RoomGuard } from "./room-guard.ts";
 import { hasUnsentChanges, internals } from "./room-internals.ts";
 import { wrapReturns } from "./seat-return.ts";
@@ -36,6 +38,7 @@ export function hostedClass(Authored: RoomClass, guard: RoomGuard, logins?: Room
       wrapMessages(this, guard);
       wrapDrops(this, guard);
       wrapReturns(this, guard);
+      shareFullStates(this);
       wrapEnd(this, guard);
       if (logins !== undefined) wrapLogins(this, logins);
       if (this.onDrop === undefined && !mayKeepSeats(Authored)) keepSeats(this, guard);
@@ -65,6 +68,7 @@ function wrapHooks(room: Room, guard: RoomGuard): void {
   override(room, "onJoin", async (client: Client, options: unknown, auth: unknown) => {
     const waiting = untilOwned(room, guard);
     if (waiting !== undefined) await waiting;
+    statesMayChange();
     guard.joining(room, client);
     try {
       await onJoin?.call(room, client, options, auth);
@@ -79,6 +83,7 @@ function wrapHooks(room: Room, guard: RoomGuard): void {
     const waiting = untilOwned(room, guard);
     if (waiting !== undefined) await waiting;
     const unknown = await guard.reconnected(room, client);
+    statesMayChange();
     if (unknown === undefined) {
       if (room.clients.get(client.sessionId) === client) await onReconnect?.call(room, client);
       return; // a newer connection has their seat by now
@@ -100,6 +105,7 @@ function wrapHooks(room: Room, guard: RoomGuard): void {
     override(room, name, async (client: Client, code?: number) => {
       const waiting = untilOwned(room, guard);
       if (waiting !== undefined) await waiting;
+      statesMayChange();
       try {
         await hook.call(room, client, code);
       } catch (error) {
@@ -186,6 +192,7 @@ function wrapMessages(room: Room, guard: RoomGuard): void {
       client.leave(ERRORS.BAD_REQUEST.close, ERRORS.BAD_REQUEST.text);
       return;
     }
+    if (!isJoin(bytes)) statesMayChange();
     try {
       _onMessage.call(room, client, bytes);
     } catch (error) {

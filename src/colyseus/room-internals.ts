@@ -30,7 +30,13 @@ export interface RoomInternals {
   >;
   readonly _reservedSeatTimeouts: Record<string, NodeJS.Timeout>;
   readonly _reconnections: Record<string, [sessionId: string, pending: Deferred<Client>]>;
-  readonly _serializer: { readonly encoder?: Encoder; handshake?(): Uint8Array | undefined };
+  readonly _serializer: {
+    readonly encoder?: Encoder;
+    handshake?(): Uint8Array | undefined;
+    getFullState?(client: Client): Uint8Array;
+  };
+  /** Only where the room hears inputs. */
+  readonly _inputController?: unknown;
   _simulationInterval: NodeJS.Timeout | undefined;
   readonly _lockedExplicitly: boolean;
   _onJoin(

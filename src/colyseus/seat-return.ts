@@ -15,6 +15,7 @@ import {
   type Deferred,
 } from "@colyseus/core";
 import { ERRORS } from "../errors.ts";
+import { statesMayChange } from "./full-states.ts";
 import { override } from "./override.ts";
 import type { RoomClient } from "./room-client.ts";
 import type { RoomGuard } from "./room-guard.ts";
@@ -43,6 +44,7 @@ export function wrapReturns(room: Room, guard: RoomGuard): void {
     room,
     "_onJoin",
     async (client: AnyClient, context: AuthContext, options?: { reconnectionToken?: string }) => {
+      statesMayChange(); // an author's onAuth may be what runs first
       const { sessionId } = client;
       const hash = options?.reconnectionToken;
       if (hash === undefined) {
