@@ -178,13 +178,14 @@ export class Recovery {
   // ---- acting ----
 
   /**
-   * Does what is next. To be called whenever something has changed that the plan looks at. All that changes in one stretch
-   * of code is looked at once: after a failover a gateway asks for hundreds of rooms in one breath, and one claim takes them.
+   * Does what is next. To be called whenever something has changed that the plan looks at. All that changes in one turn of
+   * the event loop is looked at once: after a failover a gateway asks for hundreds of rooms in one breath, and one claim takes
+   * them; and several rooms may be open at its end.
    */
   #advance(): void {
     if (this.#isAdvanceDue) return;
     this.#isAdvanceDue = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#isAdvanceDue = false;
       this.#advanceNow();
     });
