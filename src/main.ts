@@ -15,6 +15,7 @@ import type { Cluster } from "./index.ts";
 import { colyseusLogger, logEvents, openLog } from "./ops/log.ts";
 import { systemClock } from "./runtime/clock.ts";
 import { PortBusy } from "./runtime/listen.ts";
+import { growYoungSpaceAtOnce } from "./runtime/young-space.ts";
 
 const EXIT = { unreachable: 69, bug: 70, fenced: 75, portBusy: 76, badConfig: 78 } as const;
 /** What closing may take beyond the drain itself. */
@@ -53,6 +54,7 @@ function failToStart(error: unknown): never {
   );
 }
 
+growYoungSpaceAtOnce();
 const config = read();
 const log = openLog(config.logLevel, config.nodeId);
 const events = new EventBus();
