@@ -3,8 +3,9 @@
 //
 //   npm run drill:sockets [-- --rooms 50,500 --players 500 --sdk 500 --faults kill,drain,freeze --seed N --profile folder]
 //
-// Players past --sdk are light ones (sockets-seated.ts), which cost the machine a fraction. --profile has each node that ends
-// in peace leave a CPU profile there, and says when the fault was by the profiles' clock.
+// With more than 100 rooms they are of the crowd's game (crowd-game.ts), at ten ticks a second. Players past --sdk are light
+// ones (sockets-seated.ts), which cost the machine a fraction. --profile has each node that ends in peace leave a CPU profile
+// there, and says when the fault was by the profiles' clock.
 //
 // Told for each fault: how many players were cut off or lost, and the longest time between two states that each of them saw,
 // from the fault until a while after all of them are back. Exit code 1 when a connection was cut, or not everybody is back.
@@ -41,11 +42,12 @@ interface Scene {
   readonly players: number;
   /** How many of the players are on the SDK. */
   readonly sdk: number;
+  readonly game: "arena" | "brisk";
   readonly seed: number;
   readonly profile: string | undefined;
 }
 
-interface Options extends Omit<Scene, "rooms"> {
+interface Options extends Omit<Scene, "rooms" | "game"> {
   readonly rooms: readonly number[];
   readonly faults: readonly Fault[];
 }
@@ -71,19 +73,23 @@ function readOptions(): Options {
   return { rooms, players, faults, seed, sdk, profile: values.profile };
 }
 
+/** Rooms that a process opens before those that are of no use end again: they all tick. */
+const WAVE = 75;
+
 /** Fills the victim with rooms: of three times as many the ring gives it about a third; the others are left again. */
 async function fill(
   cluster: TestCluster,
   victim: TestNode,
   all: readonly Players[],
   ports: readonly number[],
-  { rooms, players, sdk }: Scene,
+  { rooms, players, sdk, game }: Scene,
 ): Promise<void> {
   const here: string[] = [];
   // Whoever opens the rooms stays in them.
-  const first = { kind: "join", ports, isLight: sdk < rooms } as const;
+  const first = { kind: "join", ports, game, isLight: sdk < rooms } as const;
   while (here.length < rooms) {
-    const wanted = Array.from({ length: Math.ceil((rooms - here.length) / all.length) * 3 }, () => null);
+    const wave = Math.min(WAVE, Math.ceil((rooms - here.length) / all.length) * 3);
+    const wanted = Array.from({ length: wave }, () => null);
     const joined = await Promise.all(all.map((one) => one.ask("joined", { ...first, rooms: wanted })));
     const opened = joined.flatMap(({ roomIds }) => roomIds);
     const owned = new Map((await cluster.report()).rooms.map(({ roomId, nodeId }) => [roomId, nodeId]));
@@ -101,10 +107,15 @@ async function fill(
     await Promise.all(
       all.map((one, index) => {
         const own = theirs.filter((_, player) => player % all.length === index);
-        return one.ask("joined", { kind: "join", ports, rooms: own, isLight });
+        return one.ask("joined", { kind: "join", ports, game, rooms: own, isLight });
       }),
     );
   }
+}
+
+/** Hundreds of arenas at twenty ticks a second are more than a small machine has time for, with or without a fault. */
+function gameFor(rooms: number): Scene["game"] {
+  return rooms > 100 ? "brisk" : "arena";
 }
 
 async function tellAll(all: readonly Players[]): Promise<PlayerFacts[]> {
@@ -124,7 +135,13 @@ async function measure(
     profile === undefined
       ? {}
       : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${resolve(profile)} --cpu-prof-interval=200` };
-  await using cluster = await startCluster({ nodes: 5, stores, roles: { ...roles, ...rest }, env });
+  await using cluster = await startCluster({
+    nodes: 5,
+    stores,
+    roles: { ...roles, ...rest },
+    env,
+    ...(scene.game === "brisk" ? { game: "load/crowd-game.ts" } : {}),
+  });
   const ports = [cluster.node("node-a").publicPort, cluster.node("node-b").publicPort];
   const victim = cluster.node("node-c");
   await using stack = new AsyncDisposableStack();
@@ -167,7 +184,7 @@ async function measure(
   const cut = after.filter(({ drops }) => drops > 0).length;
   const lost = after.filter(({ leftWith }) => leftWith !== undefined).length;
   const away = after.filter(({ returns }) => returns === 0).length;
-  const title = `${fault}: ${rooms} rooms, ${players} players: ${cut} cut off, ${lost} lost, ${away} not back`;
+  const title = `${fault}: ${rooms} rooms (${scene.game}), ${players} players: ${cut} cut off, ${lost} lost, ${away} not back`;
   const since = cluster.events.all.slice(from);
   const of = <Name extends EventName>(name: Name, value: (heard: Heard<Name>) => number): number[] =>
     since.filter((heard): heard is Heard<Name> => heard.event === name).map(value);
@@ -229,7 +246,7 @@ async function main(): Promise<void> {
     for (const fault of faults) {
       const outcome = await measure(
         stores,
-        { rooms: count, players: Math.max(players, count), sdk, seed, profile },
+        { rooms: count, players: Math.max(players, count), sdk, game: gameFor(count), seed, profile },
         fault,
       );
       told.push(...outcome.lines);

@@ -6,6 +6,7 @@ export type ToPlayers =
       readonly kind: "join";
       readonly ports: readonly number[];
       readonly rooms: readonly (string | null)[];
+      readonly game: string;
       readonly isLight: boolean;
     }
   /** Leave these rooms. */

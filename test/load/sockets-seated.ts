@@ -4,7 +4,6 @@
 
 import { Client } from "@colyseus/sdk";
 import { WebSocket } from "ws";
-import type { ArenaState } from "../../rooms/arena/arena-state.ts";
 import type { PlayerFacts } from "./sockets-messages.ts";
 
 const JOIN_ROOM = 10;
@@ -74,14 +73,14 @@ export class Seated {
   }
 }
 
-/** Takes a seat as the SDK does: in a new room where `roomId` is null. */
-export async function joinBySdk(port: number, roomId: string | null): Promise<Seated> {
+/** Takes a seat as the SDK does: in a new room of `game` where `roomId` is null. */
+export async function joinBySdk(port: number, game: string, roomId: string | null): Promise<Seated> {
   const client = new Client(`ws://127.0.0.1:${port}`);
   const options = { name: "p" };
   const room =
     roomId === null
-      ? await client.create<ArenaState>("arena", options)
-      : await client.joinById<ArenaState>(roomId, options);
+      ? await client.create<unknown>(game, options)
+      : await client.joinById<unknown>(roomId, options);
   const seated = new Seated({
     roomId: room.roomId,
     isLight: false,
@@ -99,8 +98,8 @@ export async function joinBySdk(port: number, roomId: string | null): Promise<Se
 }
 
 /** The same with nothing but a WebSocket. One that breaks stays broken, and counts as cut off and lost. */
-export async function joinLight(port: number, roomId: string | null): Promise<Seated> {
-  const path = roomId === null ? "create/arena" : `joinById/${roomId}`;
+export async function joinLight(port: number, game: string, roomId: string | null): Promise<Seated> {
+  const path = roomId === null ? `create/${game}` : `joinById/${roomId}`;
   const response = await fetch(`http://127.0.0.1:${port}/matchmake/${path}`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -146,7 +145,7 @@ export async function joinLight(port: number, roomId: string | null): Promise<Se
   return seated;
 }
 
-/** The arena's `move`, in MessagePack. */
+/** The `move` that both games know, in MessagePack. */
 function moveOf(x: number, y: number): Buffer {
   const bytes = Buffer.alloc(29);
   bytes.set([ROOM_DATA, 0xa4, ...Buffer.from("move"), 0x82, 0xa1, 0x78, 0xcb]); // { x: a double,
