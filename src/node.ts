@@ -2,7 +2,6 @@
 // singletons (but for Colyseus's matchmaker, which colyseus/ hides) and nothing happens at import.
 
 import { randomUUID } from "node:crypto";
-import type { Server } from "node:http";
 import { RoomHost } from "./actor/room-host.ts";
 import { Seats } from "./actor/seats.ts";
 import type { Activation } from "./actor/activation.ts";
@@ -18,7 +17,7 @@ import { DirectLine } from "./colyseus/direct-line.ts";
 import { ListingUpkeep } from "./colyseus/listing-upkeep.ts";
 import { Colyseus, type GameOptions } from "./colyseus/server.ts";
 import { rolesOf, type Config } from "./config.ts";
-import { messageOf, RingsideError } from "./errors.ts";
+import { RingsideError } from "./errors.ts";
 import type { EventBus } from "./events.ts";
 import { GatewayPlaces } from "./gateway/gateway-places.ts";
 import { openDoor } from "./front-door/open-door.ts";
@@ -31,6 +30,10 @@ import { PeerHttp } from "./membership/peer-http.ts";
 import { PeerLinks } from "./membership/peer-links.ts";
 import { departed } from "./membership/view.ts";
 import { Watcher } from "./membership/watcher.ts";
+import { Closing, closeServer } from "./node/closing.ts";
+import { leave } from "./node/leave.ts";
+import { openStores } from "./node/stores.ts";
+import { untilActive, type UntilActiveParts } from "./node/until-active.ts";
 import { reportCluster } from "./ops/cluster-report.ts";
 import { createManagementServer } from "./ops/management-server.ts";
 import { openMetrics } from "./ops/metrics.ts";
@@ -38,25 +41,16 @@ import { tellOfRooms, WORD_PATH, type NodeWord } from "./ops/node-word.ts";
 import { closedFor, readinessForPlayers, readinessOf, type NodeFacts } from "./ops/readiness.ts";
 import { Directory, newRoomId } from "./ownership/directory.ts";
 import { Lease } from "./ownership/lease.ts";
-import type { Location } from "./placement/locate.ts";
 import { Ring } from "./placement/ring.ts";
-import { explainLoss, migrate } from "./postgres/migrate.ts";
-import { openCommitPool, openPool } from "./postgres/pool.ts";
-import { Database, readStatements } from "./postgres/query.ts";
-import { drainRooms } from "./recovery/drain-node.ts";
+import { explainLoss } from "./postgres/migrate.ts";
+import { startPruning } from "./postgres/prune.ts";
 import { Handover } from "./recovery/handover.ts";
 import { Promotions } from "./recovery/promotions.ts";
 import { Recovery } from "./recovery/recovery.ts";
 import { TakenRooms } from "./recovery/taken-rooms.ts";
-import { RedisLink } from "./redis/link.ts";
 import type { Clock } from "./runtime/clock.ts";
 import { listen } from "./runtime/listen.ts";
-import { repeat } from "./runtime/repeat.ts";
 
-/** How long a request to a room waits for the room to be open somewhere; Colyseus itself gives it 2 s. */
-const ROOM_REQUEST_HOLD_MS = 1_500;
-const PRUNE_EVERY_MS = 60_000;
-const CLOSE_SERVER_MS = 1_000;
 /** How long players may take to read that this node is leaving. */
 const GOODBYE_MS = 100;
 
@@ -84,32 +78,12 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
   const { clock, events, onError } = outside;
   const startedMs = clock.monotonicMs();
   const incarnation = randomUUID() as Incarnation;
-  const closing: (() => Promise<unknown> | void)[] = [];
-  const close = async (): Promise<void> => {
-    for (let step = closing.pop(); step !== undefined; step = closing.pop()) {
-      // One part that fails to close must not keep the others open.
-      await Promise.resolve(step()).catch(onError);
-    }
-  };
+  const closing = new Closing(onError);
 
   try {
     // ---- stores ----
-    await migrate(config);
-    const statements = readStatements();
-    const pool = openPool(config, config.postgresConnectionsMax, "rooms");
-    closing.push(() => pool.end());
-    // A renewal that hangs must leave time to try again before the lease is over.
-    const renewalMs = Math.min(config.storeMs, Math.floor(config.leaseMs / 2));
-    const leasePool = openPool({ ...config, storeMs: renewalMs }, 1, "lease");
-    closing.push(() => leasePool.end());
-    const database = new Database(pool, statements);
-    const leaseDatabase = new Database(leasePool, statements);
-    // A node that starts into a running cluster takes part in it also while Redis is away.
-    const redis = await RedisLink.open(config, clock, events, async () => {
-      const nodes = await database.run<{ state: string; lease_left_ms: number }>("cluster-nodes", []);
-      return nodes.some((node) => node.state !== "down" && node.lease_left_ms > 0);
-    });
-    closing.push(() => redis.stop());
+    const stores = await openStores(config, clock, events, closing);
+    const { database, redis, statements } = stores;
     const mode = (config.sessions || game.ringside?.sessions || "off") as SessionMode; // config.ts has seen to it
     const sessions = await Sessions.open({ config, mode, clock, events, database, redis, onError });
 
@@ -132,11 +106,9 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       mayAct: () => lease.isHeld,
       onRefused: (activation) => host.letGo(activation, "fenced"),
     });
-    const commitPool = openCommitPool(config);
-    closing.push(() => commitPool.end());
     const commitStore = new CommitStore({
       clock,
-      pool: commitPool,
+      pool: stores.commitPool,
       statements,
       self: incarnation,
       generations: config.checkpointGenerations,
@@ -173,7 +145,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       clock,
       self: incarnation,
       view: () => heartbeat.view,
-      whereIs: (roomId) => untilActive(roomId),
+      whereIs: (roomId) => untilActive(seeking, roomId),
     });
     closing.push(() => line.stop());
     const colyseus = new Colyseus({
@@ -215,6 +187,14 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       epochHere,
       activate,
     });
+    const seeking: UntilActiveParts = {
+      clock,
+      directory,
+      locate: (roomId) => router.locate(roomId),
+      activate,
+      onGhost: (roomId) => void colyseus.listing.remove(roomId),
+      onError,
+    };
     const places = new GatewayPlaces({
       config,
       clock,
@@ -239,7 +219,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       config,
       clock,
       events,
-      database: leaseDatabase,
+      database: stores.leaseDatabase,
       lease,
       incarnation,
       network,
@@ -257,27 +237,6 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
         outside.onFenced();
       },
     });
-
-    /** Waits until some node has the room open, so that a request to it is not sent to nobody. */
-    const untilActive = async (roomId: RoomId): Promise<Location | undefined> => {
-      const endsMs = clock.monotonicMs() + ROOM_REQUEST_HOLD_MS;
-      while (clock.monotonicMs() < endsMs) {
-        const where = await router.locate(roomId).catch(() => undefined);
-        if (where === undefined || where.at === "here") return where;
-        if (where.at === "gone") {
-          void colyseus.listing.remove(roomId); // a ghost: listed, but no more
-          return where;
-        }
-        if (where.at === "claim") await activate(roomId).catch(onError);
-        else if (where.at === "peer") {
-          // When Postgres cannot be asked, whoever is asked for the room says whether it is there.
-          const isOwned = (ownership?: { readonly isOwned: boolean }): boolean => ownership?.isOwned === true;
-          if (await directory.locate(roomId).then(isOwned, () => true)) return where;
-        }
-        await clock.sleep(25);
-      }
-      return undefined;
-    };
 
     const isGateway = rolesOf(config).includes("gateway");
     const nodeFacts = (): NodeFacts => ({ state, isLeaseHeld: lease.isHeld, isGateway });
@@ -412,7 +371,6 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     closing.push(() => recovery.stop());
     taken.start();
     closing.push(() => taken.stop());
-    const chores = new AbortController();
     const upkeep = new ListingUpkeep({
       clock,
       link: redis,
@@ -425,76 +383,40 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     });
     upkeep.start();
     closing.push(() => upkeep.stop());
-    const prune = repeat(
-      clock,
-      PRUNE_EVERY_MS,
-      chores.signal,
-      async () =>
-        void (await database.run("prune", [
-          config.eventsKept,
-          config.historyMs,
-          config.checkpointGenerations,
-        ])),
-      () => {}, // Postgres is away, which the heartbeat tells
-    );
-    closing.push(() => {
-      chores.abort();
-      return prune;
-    });
+    closing.push(startPruning(config, clock, database));
 
     state = "ready";
     events.emit("node:ready", { incarnation, readyMs: Math.round(clock.monotonicMs() - startedMs) });
 
-    const leave = async (): Promise<void> => {
-      const drainStartedMs = clock.monotonicMs();
-      state = "draining";
-      events.emit("node:draining", { incarnation, rooms: host.activations.size });
-      host.refuseNewRooms();
-      await database.run("set-draining", [incarnation]).catch(onError);
-      heartbeat.hurry();
-      await recovery.stop();
-      const { moved, left } = await drainRooms({
-        config,
-        clock,
-        events,
-        host,
-        commits,
-        checkpointer,
-        directory,
-        handover,
-      });
-      await seats.idle();
-      events.emit("node:drained", {
-        incarnation,
-        moved,
-        left,
-        drainMs: Math.round(clock.monotonicMs() - drainStartedMs),
-      });
-      await eventLog.stop();
-      await heartbeat.stop(); // it would find this incarnation gone, and take that for the word of others
-      lease.revoke(); // before others may take what could not be moved in time
-      // The last word, before the internal port closes: nobody needs to find out that this node is gone.
-      await database.run("leave", [incarnation]).catch((error: unknown) => onError(messageOf(error)));
-      await close();
-      events.emit("node:stopped", { incarnation });
-    };
     let leaving: Promise<void> | undefined;
-    return { incarnation, publicPort, internalPort, managementPort, stop: () => (leaving ??= leave()) };
+    const stop = (): Promise<void> => {
+      if (leaving === undefined) {
+        state = "draining";
+        leaving = leave({
+          config,
+          clock,
+          events,
+          self: incarnation,
+          lease,
+          database,
+          host,
+          seats,
+          commits,
+          checkpointer,
+          directory,
+          handover,
+          recovery,
+          heartbeat,
+          eventLog,
+          closing,
+          onError,
+        });
+      }
+      return leaving;
+    };
+    return { incarnation, publicPort, internalPort, managementPort, stop };
   } catch (error) {
-    await close();
+    await closing.close();
     throw error;
   }
-}
-
-/** Closes a server and cuts what is still connected; its users have been told, or will find out. */
-function closeServer(server: Server, clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    // It waits for sockets that are not HTTP any more; those that nobody cut end with the process.
-    const cancel = clock.after(CLOSE_SERVER_MS, resolve);
-    server.close(() => {
-      cancel();
-      resolve();
-    });
-    server.closeAllConnections();
-  });
 }
