@@ -17,11 +17,13 @@ export interface Figures {
   readonly refusedWrites: number;
   readonly acceptedWrites: number;
   readonly epochs: number;
+  /** Messages that gateways let through to players, and how many of them without a link between. */
+  readonly passed: { readonly all: number; readonly direct: number };
   readonly ops: Readonly<Record<string, number>>;
 }
 
 export function figuresOf(history: History, violations: readonly Violation[]): Figures {
-  const { ops, frames, openings, absences, writes, refusedWrites } = history;
+  const { ops, frames, gatewayFrames, openings, absences, writes, refusedWrites } = history;
   const counts: Record<string, number> = {};
   for (const { kind, outcome } of ops) {
     const name = `${kind} ${outcome}`;
@@ -42,6 +44,7 @@ export function figuresOf(history: History, violations: readonly Violation[]): F
     refusedWrites,
     acceptedWrites: writes.length,
     epochs: openings.length,
+    passed: { all: gatewayFrames.length, direct: gatewayFrames.filter(({ isDirect }) => isDirect).length },
     ops: counts,
   };
 }

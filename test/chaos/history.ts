@@ -55,12 +55,27 @@ export interface Read extends Op {
 /** The players' log. */
 export type ClientOp = Append | Read;
 
-/** The gateways' log: what came out of them, by player, in order of arrival. */
+/** What players heard of a room, each in order of arrival. */
 export interface Frame extends Omit<Voice, "base"> {
   readonly client: string;
   readonly roomId: string;
   readonly at: number;
   /** Heard at the owner's own port: nothing stood between that could have kept it back. */
+  readonly isDirect?: true;
+}
+
+/** The gateways' log: one message that a gateway let through to a player, in the order in which it did. */
+export interface GatewayFrame {
+  /** The process, not only the node. */
+  readonly gateway: string;
+  readonly at: number;
+  readonly roomId: string;
+  /** By the frame itself. */
+  readonly epoch: number;
+  readonly session: string;
+  /** What kind of message it was: Colyseus's own number for it. */
+  readonly code: number;
+  /** Said by a room of the same process: no link stood between that could have delayed it. */
   readonly isDirect?: true;
 }
 
@@ -162,6 +177,7 @@ export interface History {
   };
   readonly ops: readonly ClientOp[];
   readonly frames: readonly Frame[];
+  readonly gatewayFrames: readonly GatewayFrame[];
   readonly writes: readonly Write[];
   /** Statements that changed nothing because they came from a stale owner, or were taken back. */
   readonly refusedWrites: number;

@@ -1,19 +1,35 @@
-// What other nodes reach a node through: a TCP proxy at an address of its own, which can fall silent in both directions or
-// cut everything that is connected. Where the node's process is gone it refuses, as the node's own port would.
+// What other nodes reach a node through: a TCP proxy at an address of its own, which can fall silent for all callers or for
+// one, in both directions or in one of them, or cut what is connected. Where the node's process is gone it refuses, as the
+// node's own port would.
 
 import net from "node:net";
 
 /** How long a break of the node's own end waits for word that the process is gone: until then a peer would be let in again. */
 const BREAK_MS = 30;
+const KNOCK_MS = 1_000;
+
+/** As seen from the node that stands behind the proxy. */
+export type Way = "hears" | "says";
+
+export interface Silence {
+  /** What is kept back: both ways if not given. */
+  readonly ways?: readonly Way[];
+  /** The address of the one caller that is meant; all if not given. */
+  readonly caller?: string;
+}
+
+/** Nothing is passed on until `resume`. Several may last at a time: what any of them keeps back is kept back. */
+export interface Hold {
+  /** Messages, connections and ends of connections that came meanwhile. */
+  readonly held: number;
+  resume(): void;
+}
 
 export class LinkProxy {
-  /** Messages and connections that came while it was silent. */
-  held = 0;
   cuts = 0;
   #server: net.Server | undefined;
-  readonly #pairs = new Set<readonly [net.Socket, net.Socket]>();
-  #waiting: (() => void)[] = [];
-  #isHeld = false;
+  readonly #pairs = new Set<Pair>();
+  readonly #holds = new Set<Holding>();
   readonly #host: string;
 
   /** @param host an address of this machine, where the node itself does not listen */
@@ -41,65 +57,133 @@ export class LinkProxy {
     const server = this.#server;
     this.#server = undefined;
     const closed = server && new Promise((resolve) => server.close(resolve));
-    for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
+    for (const pair of this.#pairs) pair.destroy();
     this.#pairs.clear();
     await closed;
   }
 
-  /** Nothing is passed on any more, and no end of a connection either. */
-  hold(): void {
-    this.#isHeld = true;
+  /** From now on what it is about is not passed on, and no end of a connection either; of those that come as well. */
+  hold(silence: Silence = {}): Hold {
+    const holding = new Holding(silence, () => {
+      this.#holds.delete(holding);
+      for (const pair of this.#pairs) pair.passOn();
+    });
+    this.#holds.add(holding);
+    return holding;
   }
 
-  /** What was held is passed on, in order. */
-  resume(): void {
-    this.#isHeld = false;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const pass of waiting) pass();
-  }
-
-  /** Says something through it, as a peer would: to be sure that there is something to hold. */
-  knock(): void {
+  /** Asks something of the node, as a peer would, to be sure that there is something to hold back or to cut. */
+  knock({
+    from,
+    isWhole = true,
+  }: { readonly from?: string | undefined; readonly isWhole?: boolean } = {}): void {
     const address = this.#server?.address() as net.AddressInfo | null | undefined; // it listens on a port
     if (address === null || address === undefined) return;
     // Half a request: nobody answers it, and so it is still there when the connections are cut.
-    const socket = net.connect(address.port, this.#host, () => socket.write("GET / HTTP/1.1\r\n"));
+    const request = `GET /knock HTTP/1.1\r\n${isWhole ? "Host: node\r\nConnection: close\r\n\r\n" : ""}`;
+    const socket = net.connect(
+      { port: address.port, host: this.#host, ...(from === undefined ? {} : { localAddress: from }) },
+      () => socket.write(request),
+    );
     socket.on("error", () => {}); // that it is cut is the point
-    socket.setTimeout(1_000, () => socket.destroy());
+    socket.resume();
+    socket.setTimeout(KNOCK_MS, () => socket.destroy());
   }
 
-  /** Ends what is connected. */
-  cut(): void {
+  /** Ends what is connected, of one caller or of all. */
+  cut(caller?: string): void {
     for (const pair of this.#pairs) {
+      if (caller !== undefined && pair.caller !== caller) continue;
       this.cuts += 1;
-      for (const socket of pair) socket.destroy();
+      pair.destroy();
+      this.#pairs.delete(pair);
     }
-    this.#pairs.clear();
   }
 
   #join(near: net.Socket, far: net.Socket): void {
-    const pair = [near, far] as const;
+    const caller = near.remoteAddress ?? "";
+    const keeping = (way: Way): Holding | undefined =>
+      [...this.#holds].find((holding) => holding.isAbout(caller, way));
+    const pair = new Pair(near, far, caller, keeping, () => this.#pairs.delete(pair));
     this.#pairs.add(pair);
-    if (this.#isHeld) this.held += 1;
-    for (const socket of pair) {
-      socket.setNoDelay(true);
-      socket.on("error", () => {}); // a close follows
-    }
-    near.on("data", (bytes) => this.#pass(() => far.write(bytes)));
-    far.on("data", (bytes) => this.#pass(() => near.write(bytes)));
-    near.on("close", () => this.#pass(() => far.destroy()));
-    far.on("close", () => setTimeout(() => this.#pass(() => near.destroy()), BREAK_MS));
-    for (const socket of pair)
-      socket.on("close", () => near.destroyed && far.destroyed && this.#pairs.delete(pair));
+  }
+}
+
+class Holding implements Hold {
+  held = 0;
+  readonly #ways: readonly Way[];
+  readonly #caller: string | undefined;
+  readonly resume: () => void;
+
+  constructor({ ways = ["hears", "says"], caller }: Silence, resume: () => void) {
+    this.#ways = ways;
+    this.#caller = caller;
+    this.resume = resume;
   }
 
-  #pass(work: () => unknown): void {
-    if (!this.#isHeld) {
-      work();
-      return;
+  isAbout(caller: string, way: Way): boolean {
+    return this.#ways.includes(way) && (this.#caller === undefined || this.#caller === caller);
+  }
+}
+
+type Keeping = (way: Way) => Holding | undefined;
+
+/** A connection: the caller's end, and the one to the node. */
+class Pair {
+  readonly caller: string;
+  readonly #near: net.Socket;
+  readonly #far: net.Socket;
+  readonly #flows: readonly Flow[];
+
+  constructor(near: net.Socket, far: net.Socket, caller: string, keeping: Keeping, onEnd: () => void) {
+    this.caller = caller;
+    this.#near = near;
+    this.#far = far;
+    const [heard, said] = [new Flow(() => keeping("hears")), new Flow(() => keeping("says"))];
+    this.#flows = [heard, said];
+    for (const socket of [near, far]) {
+      socket.setNoDelay(true);
+      socket.on("error", () => {}); // a close follows
+      socket.on("close", () => near.destroyed && far.destroyed && onEnd());
     }
-    this.held += 1;
-    this.#waiting.push(work);
+    heard.pass(() => {}); // a connection that comes while nobody is heard is one that is held
+    near.on("data", (bytes) => heard.pass(() => far.write(bytes)));
+    far.on("data", (bytes) => said.pass(() => near.write(bytes)));
+    near.on("close", () => heard.pass(() => far.destroy()));
+    far.on("close", () => setTimeout(() => said.pass(() => near.destroy()), BREAK_MS));
+  }
+
+  /** What is held back no more is passed on, in order. */
+  passOn(): void {
+    for (const flow of this.#flows) flow.passOn();
+  }
+
+  destroy(): void {
+    this.#near.destroy();
+    this.#far.destroy();
+  }
+}
+
+/** One direction of a connection. */
+class Flow {
+  readonly #keeping: () => Holding | undefined;
+  #waiting: (() => unknown)[] = [];
+
+  constructor(keeping: () => Holding | undefined) {
+    this.#keeping = keeping;
+  }
+
+  pass(work: () => unknown): void {
+    const holding = this.#keeping();
+    if (holding !== undefined) holding.held += 1;
+    if (holding === undefined && this.#waiting.length === 0) work();
+    else this.#waiting.push(work);
+  }
+
+  passOn(): void {
+    if (this.#keeping() !== undefined) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const pass of waiting) pass();
   }
 }

@@ -2,8 +2,10 @@
 
 import { messageOf } from "../../src/errors.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { seededRandom } from "../load/random.ts";
 import type { Connection } from "./connection.ts";
-import { FAULTS, Skip } from "./faults.ts";
+import { Skip } from "./fault.ts";
+import { FAULTS } from "./faults.ts";
 import type { FaultRecord } from "./history.ts";
 import type { PlannedFault } from "./plan.ts";
 import type { World } from "./world.ts";
@@ -49,14 +51,15 @@ async function carryOut(
   { world, connections, say }: NemesisParts,
   healing: AbortSignal,
 ): Promise<void> {
-  const { name, lengthMs, draw } = planned;
+  const { name, lengthMs, chance } = planned;
+  const random = seededRandom(chance);
   const from = systemClock.nowMs();
   const record = (rest: Omit<FaultRecord, "name" | "from" | "to">): void => {
     world.recorder.faults.push({ name, from, to: systemClock.nowMs(), ...rest });
     say(`${name} of ${rest.target}: ${rest.bit ?? rest.skipped ?? "WITHOUT EFFECT"}`);
   };
   try {
-    record(await FAULTS[name]({ world, lengthMs, draw, healing, connections }));
+    record(await FAULTS[name]({ world, lengthMs, random, healing, connections }));
   } catch (error) {
     if (!(error instanceof Skip)) {
       record({ target: "?", bit: undefined });

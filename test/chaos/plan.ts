@@ -39,8 +39,8 @@ export interface PlannedFault {
   /** Since the faults began. */
   readonly atMs: number;
   readonly lengthMs: number;
-  /** From 0 to 1: whom it befalls, of those whom it can when it comes. */
-  readonly draw: number;
+  /** The seed of its own chance: whom it befalls, of those whom it can when it comes, and how. */
+  readonly chance: number;
 }
 
 export interface PlanOptions {
@@ -65,7 +65,12 @@ export function drawPlan({ seed, lastsMs, only = FAULT_NAMES }: PlanOptions): Pl
       );
     const name = deck.pop();
     if (name === undefined) throw new Error("there is no fault to choose from");
-    plan.push({ name, atMs: Math.round(atMs), lengthMs: lengthMs(random), draw: random() });
+    plan.push({
+      name,
+      atMs: Math.round(atMs),
+      lengthMs: lengthMs(random),
+      chance: Math.floor(random() * 2 ** 32),
+    });
   }
   return plan;
 }

@@ -92,6 +92,7 @@ export async function chaosRun(options: RunOptions): Promise<Run> {
         settings: { seatHoldMs: SETTINGS.seatHoldMs, ownedWithinMs: SETTLES_MS },
         ops: recorder.ops,
         frames: recorder.frames,
+        gatewayFrames: world.gatewayLogs.read(),
         writes,
         refusedWrites: refused + cluster.events.of("checkpoint:refused").length,
         openings,

@@ -38,6 +38,7 @@ export function textReport(run: Run, verdict: Verdict, again: string): string {
       .map(([name, count]) => `${name} ${count}`)
       .join(", ")}`,
     `postgres ${figures.acceptedWrites} writes accepted, ${figures.refusedWrites} refused; ${figures.epochs} epochs`,
+    `gateways ${figures.passed.all} messages let through, ${figures.passed.direct} of them from rooms of the same process`,
     `nought   double activations ${figures.doubleActivations}, lost commits ${figures.lostCommits}`,
     `lost     ${figures.rolledBack} plain entries rolled back`,
     "",

@@ -5,11 +5,14 @@ import { messageOf } from "../../src/errors.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { startCluster, type Quarters, type TestCluster, type TestNode } from "../kit/cluster.ts";
 import { FaultProxy } from "../kit/fault-proxy.ts";
+import { startOwnRedis, type OwnRedis } from "../kit/own-redis.ts";
 import { privatePostgres, type PrivatePostgres } from "../kit/private-postgres.ts";
+import { freePort } from "../kit/real-redis.ts";
 import type { StoreUrls } from "../kit/stores.ts";
-import { LinkProxy } from "./link-proxy.ts";
+import { GATEWAY_LOG_ENV, GatewayLogs } from "./gateway-log.ts";
+import { LinkProxy, type Hold } from "./link-proxy.ts";
+import { CALLER_NETWORK, OWN_ADDRESS_ENV, PROXY_NETWORK } from "./own-address.ts";
 import type { Recorder } from "./recorder.ts";
-import { freePort, startChaosRedis, type ChaosRedis } from "./redis.ts";
 import { ENV } from "./settings.ts";
 
 /** Before a node that could not start is started again. */
@@ -19,13 +22,18 @@ const RESTART_AGAIN_MS = 300;
 export interface Surroundings {
   readonly postgres: FaultProxy;
   readonly links: LinkProxy;
+  /** Where it calls the others from. */
+  readonly address: string;
+  /** How many faults keep it from Postgres now. */
+  postgresHolds: number;
   starts: number;
 }
 
 export class World implements AsyncDisposable {
   readonly postgres: PrivatePostgres;
-  readonly redis: ChaosRedis;
+  readonly redis: OwnRedis;
   readonly recorder: Recorder;
+  readonly gatewayLogs = new GatewayLogs();
   cluster!: TestCluster; // set by open(), which is the only way to a World
   readonly #surroundings = new Map<string, Promise<Surroundings>>();
   readonly #env: Readonly<Record<string, string>>;
@@ -38,7 +46,7 @@ export class World implements AsyncDisposable {
 
   private constructor(
     postgres: PrivatePostgres,
-    redis: ChaosRedis,
+    redis: OwnRedis,
     recorder: Recorder,
     env: Record<string, string>,
   ) {
@@ -51,7 +59,7 @@ export class World implements AsyncDisposable {
   /** @param sabotage a module that breaks the product on purpose, loaded by every node before anything else */
   static async open(recorder: Recorder, nodes: number, sabotage?: URL): Promise<World> {
     const postgres = await privatePostgres();
-    const redis = await startChaosRedis();
+    const redis = await startOwnRedis();
     const env = sabotage === undefined ? {} : { NODE_OPTIONS: `--import ${sabotage.href}` };
     const world = new World(postgres, redis, recorder, env);
     try {
@@ -90,10 +98,11 @@ export class World implements AsyncDisposable {
   async surroundingsOf(nodeId: string): Promise<Surroundings> {
     const known = this.#surroundings.get(nodeId);
     if (known !== undefined) return known;
-    const number = this.#surroundings.size;
+    const number = 10 + this.#surroundings.size;
     const made = (async (): Promise<Surroundings> => {
       const postgres = await FaultProxy.start(this.cluster?.databaseUrl ?? this.postgres.url);
-      return { postgres, links: new LinkProxy(`127.0.1.${10 + number}`), starts: 0 };
+      const links = new LinkProxy(`${PROXY_NETWORK}${number}`);
+      return { postgres, links, address: `${CALLER_NETWORK}${number}`, postgresHolds: 0, starts: 0 };
     })();
     this.#surroundings.set(nodeId, made);
     return made;
@@ -101,6 +110,24 @@ export class World implements AsyncDisposable {
 
   async everySurroundings(): Promise<Surroundings[]> {
     return Promise.all(this.#surroundings.values());
+  }
+
+  /** Keeps a node and Postgres apart, until all who do so have let go. */
+  async holdPostgres(nodeId: string): Promise<Hold> {
+    const around = await this.surroundingsOf(nodeId);
+    const { postgres } = around;
+    const before = postgres.bites.held;
+    around.postgresHolds += 1;
+    postgres.hold();
+    return {
+      get held() {
+        return postgres.bites.held - before;
+      },
+      resume: () => {
+        around.postgresHolds -= 1;
+        if (around.postgresHolds === 0) postgres.resume();
+      },
+    };
   }
 
   /** A node more. Resolves when it serves. */
@@ -132,6 +159,7 @@ export class World implements AsyncDisposable {
     }
     await this.redis[Symbol.asyncDispose]();
     await this.postgres[Symbol.asyncDispose]();
+    this.gatewayLogs[Symbol.dispose]();
   }
 
   #start(nodeId: string): Promise<void> {
@@ -188,7 +216,8 @@ export class World implements AsyncDisposable {
     }
     const database = new URL(around.postgres.through(stores.databaseUrl));
     // Each process signs what it writes: not only the node's name, but which of those that had it.
-    database.searchParams.set("application_name", `${nodeId} #${around.starts}`);
+    const signature = `${nodeId} #${around.starts}`;
+    database.searchParams.set("application_name", signature);
     return {
       command: [],
       publicPort,
@@ -199,7 +228,9 @@ export class World implements AsyncDisposable {
         MANAGEMENT_PORT: String(managementPort),
         INTERNAL_PORT: String(internalPort),
         ADVERTISE_HOST: around.links.host,
+        [OWN_ADDRESS_ENV]: around.address,
         DATABASE_URL: database.href,
+        [GATEWAY_LOG_ENV]: this.gatewayLogs.fileFor(signature),
       },
     };
   }

@@ -1,6 +1,17 @@
 import { expect, test } from "vitest";
 import { check } from "../chaos/checker/check.ts";
-import type { Aftermath, Append, ClientOp, Frame, History, Opening, Read, Write } from "../chaos/history.ts";
+import { parseGatewayLog } from "../chaos/gateway-log.ts";
+import type {
+  Aftermath,
+  Append,
+  ClientOp,
+  Frame,
+  GatewayFrame,
+  History,
+  Opening,
+  Read,
+  Write,
+} from "../chaos/history.ts";
 
 const ROOM = "ledger-1";
 
@@ -9,6 +20,7 @@ class Story {
   #now = 1_000;
   readonly ops: ClientOp[] = [];
   readonly frames: Frame[] = [];
+  readonly gatewayFrames: GatewayFrame[] = [];
   readonly writes: Write[] = [];
   readonly openings: Opening[] = [];
   #writeId = 1;
@@ -86,11 +98,25 @@ class Story {
     return this;
   }
 
+  passes(gateway: string, epoch: number, change: Partial<GatewayFrame> = {}): this {
+    this.gatewayFrames.push({
+      gateway,
+      at: this.now,
+      roomId: ROOM,
+      epoch,
+      session: "s1",
+      code: 15,
+      ...change,
+    });
+    return this;
+  }
+
   history(change: Partial<History> = {}): History {
     return {
       settings: { seatHoldMs: 20_000, ownedWithinMs: 10_000 },
       ops: this.ops,
       frames: this.frames,
+      gatewayFrames: this.gatewayFrames,
       writes: this.writes,
       refusedWrites: 0,
       openings: this.openings,
@@ -124,7 +150,12 @@ function good(): Story {
     .read(1, ["p1", "p2", "p3"], ["c1"])
     .frame("bob", 1, 5)
     .frame("ada", 1, 6)
+    .passes("node-1 #1", 1, { isDirect: true })
+    .passes("node-2 #1", 1)
     .claim(2, "node-2", 7)
+    .passes("node-2 #1", 2, { isDirect: true })
+    .passes("node-1 #1", 1) // it was on its way to a gateway that does not know better
+    .passes("node-1 #1", 2)
     .frame("ada", 2, 5)
     .frame("bob", 2, 6)
     .append("plain", "p4", { at: { epoch: 2, index: 2 } })
@@ -261,6 +292,16 @@ test.each<[string, string[], (story: Story) => Story]>([
     (story) => story.frame("bob", 1, 6, { saidAt: 1_001 }),
   ],
   [
+    "a gateway that lets an epoch speak after a newer one",
+    ["one-gate"],
+    (story) => story.passes("node-1 #1", 1),
+  ],
+  [
+    "an owner whose own players hear it after another's claim",
+    ["one-gate"],
+    (story) => story.passes("node-3 #1", 1, { isDirect: true }),
+  ],
+  [
     "a stale owner that still answers",
     ["stale-read"],
     (story) => story.read(1, ["p1", "p2", "p3"], ["c1", "c2"].slice(0, 2)),
@@ -332,4 +373,13 @@ test("a fault that was without effect is told of, one that could not be tried is
   expect(rules(good().history({ faults: [fault] }))).toEqual(["bite"]);
   expect(rules(good().history({ faults: [{ ...fault, skipped: "there is no redis-server" }] }))).toEqual([]);
   expect(rules(good().history({ faults: [{ ...fault, bit: "state T" }] }))).toEqual([]);
+});
+
+test("a gateway's log is read line by line, without the half line of one that was killed, and not at all when it is full", () => {
+  const text = "1000 r1 1 s1 15 here\n1010 r1 2 s2 14 link\n1020 r1 3";
+  expect(parseGatewayLog("node-a #1", text)).toEqual([
+    { gateway: "node-a #1", at: 1_000, roomId: "r1", epoch: 1, session: "s1", code: 15, isDirect: true },
+    { gateway: "node-a #1", at: 1_010, roomId: "r1", epoch: 2, session: "s2", code: 14 },
+  ]);
+  expect(() => parseGatewayLog("node-a #1", "1000 r1 1 s1 15 here\nfull\n")).toThrow("full");
 });

@@ -54,6 +54,7 @@ const HISTORY: History = {
     read(2, 1, ["p1"], 1_910),
   ],
   frames: [frame(1, 1_000), frame(1, 1_100), frame(2, 1_900), frame(2, 1_950)],
+  gatewayFrames: [{ gateway: "node-b #1", at: 1_905, roomId: "r1", epoch: 2, session: "s1", code: 15 }],
   writes: [],
   refusedWrites: 3,
   openings: [
@@ -80,6 +81,7 @@ test("a recovery is the silence between two epochs, a rollback what the later on
     rolledBack: 1,
     refusedWrites: 3,
     awayMs: [800],
+    passed: { all: 1, direct: 0 },
   });
   expect(figures.ops).toEqual({ "plain ok": 2, "read ok": 2 });
 });

@@ -1,7 +1,7 @@
 import net from "node:net";
 import { expect, test } from "vitest";
 import { LinkProxy } from "../chaos/link-proxy.ts";
-import { freePort } from "../chaos/redis.ts";
+import { freePort } from "../kit/real-redis.ts";
 import { until } from "../kit/until.ts";
 
 const HOST = "127.0.1.77";
@@ -23,8 +23,11 @@ async function echoServer(): Promise<{ port: number; close: () => void }> {
   return { port, close };
 }
 
-function speak(port: number): { socket: net.Socket; heard: () => string; hasEnded: () => boolean } {
-  const socket = net.connect(port, HOST);
+function speak(
+  port: number,
+  from = "127.0.0.1",
+): { socket: net.Socket; heard: () => string; hasEnded: () => boolean } {
+  const socket = net.connect({ port, host: HOST, localAddress: from });
   let [text, hasEnded] = ["", false];
   socket.on("data", (bytes: Buffer) => (text += bytes.toString()));
   socket.on("error", () => {});
@@ -43,12 +46,12 @@ test.runIf(isLinux)(
       one.socket.write("a");
       await until("it is passed on", () => one.heard() === "a");
 
-      proxy.hold();
+      const hold = proxy.hold();
       one.socket.write("b");
       one.socket.write("c");
-      await until("it is held", () => proxy.held > 0);
+      await until("it is held", () => hold.held > 0);
       expect(one.heard()).toBe("a");
-      proxy.resume();
+      hold.resume();
       await until("what was held comes in order", () => one.heard() === "abc");
 
       proxy.cut();
@@ -63,6 +66,44 @@ test.runIf(isLinux)(
       const late = speak(server.port);
       await until("it is refused", () => late.hasEnded());
       expect(late.heard()).toBe("");
+    } finally {
+      await proxy.close();
+      server.close();
+    }
+  },
+);
+
+test.runIf(isLinux)(
+  "one direction of one caller's link is held, and what several hold until all let go",
+  async () => {
+    const server = await echoServer();
+    const proxy = new LinkProxy(HOST);
+    await proxy.open(server.port);
+    try {
+      const [one, other] = [speak(server.port, "127.0.2.77"), speak(server.port, "127.0.2.78")];
+      for (const { socket } of [one, other]) socket.write("a");
+      await until("both are passed on", () => one.heard() === "a" && other.heard() === "a");
+
+      const says = proxy.hold({ ways: ["says"], caller: "127.0.2.77" });
+      for (const { socket } of [one, other]) socket.write("b");
+      await until("only one is held", () => says.held === 1 && other.heard() === "ab");
+      expect(one.heard()).toBe("a");
+
+      const all = proxy.hold({ caller: "127.0.2.77" });
+      says.resume();
+      one.socket.write("c");
+      await until("the other hold keeps it", () => all.held === 1);
+      expect(one.heard()).toBe("a");
+      all.resume();
+      await until("all of it comes in order", () => one.heard() === "abc");
+
+      const hears = proxy.hold({ ways: ["hears"], caller: "127.0.2.79" });
+      proxy.knock({ from: "127.0.2.79" });
+      await until("a knock is held", () => hears.held > 1); // the connection, and what it says
+      proxy.cut("127.0.2.78");
+      await until("one caller is cut", () => other.hasEnded());
+      expect(one.hasEnded()).toBe(false);
+      expect(proxy.cuts).toBe(1);
     } finally {
       await proxy.close();
       server.close();

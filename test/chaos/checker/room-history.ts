@@ -3,6 +3,7 @@
 import type {
   Append,
   Frame,
+  GatewayFrame,
   History,
   Lengths,
   List,
@@ -23,6 +24,7 @@ export interface RoomHistory {
   /** Those that were answered, in the order in which they were. */
   readonly reads: readonly GoodRead[];
   readonly frames: readonly Frame[];
+  readonly gatewayFrames: readonly GatewayFrame[];
   readonly writes: readonly Write[];
   readonly openings: readonly Opening[];
 }
@@ -30,11 +32,14 @@ export interface RoomHistory {
 /** Each rule looks at one room. */
 export type Rule = (room: RoomHistory) => Violation[];
 
-export function splitByRoom({ ops, frames, writes, openings }: History): RoomHistory[] {
-  const roomIds = new Set([...ops, ...frames, ...writes].map(({ roomId }) => roomId));
+export function splitByRoom({ ops, frames, gatewayFrames, writes, openings }: History): RoomHistory[] {
+  const roomIds = new Set(
+    [ops, frames, gatewayFrames, writes].flatMap((log) => log.map(({ roomId }) => roomId)),
+  );
   const of = <Item extends { readonly roomId: string }>(items: readonly Item[]): Map<string, Item[]> =>
     Map.groupBy(items, ({ roomId }) => roomId);
   const [opsOf, framesOf, writesOf, openingsOf] = [of(ops), of(frames), of(writes), of(openings)];
+  const gatewayFramesOf = of(gatewayFrames);
   return [...roomIds].map((roomId) => {
     const own = opsOf.get(roomId) ?? [];
     return {
@@ -44,6 +49,7 @@ export function splitByRoom({ ops, frames, writes, openings }: History): RoomHis
         .filter((op): op is GoodRead => op.kind === "read" && op.outcome === "ok" && op.got !== undefined)
         .sort((one, other) => one.endedAt - other.endedAt),
       frames: framesOf.get(roomId) ?? [],
+      gatewayFrames: gatewayFramesOf.get(roomId) ?? [],
       writes: writesOf.get(roomId) ?? [],
       openings: openingsOf.get(roomId) ?? [],
     };

@@ -36,6 +36,30 @@ export const SABOTAGES: readonly Sabotage[] = [
     faults: ["freeze", "cut-postgres", "isolate", "storm"],
   },
   {
+    name: "open-gate",
+    what: "a gateway lets through whatever epoch comes, from an owner that goes on and on a link that is kept",
+    by: "one-gate",
+    edits: [
+      LEASE_NEVER_ENDS,
+      {
+        file: "src/gateway/owner-links.ts",
+        find: 'if (memberOf(view, incarnation) === undefined) link.close("the owner does not count any more");',
+        replace: "",
+      },
+      {
+        file: "src/gateway/epoch-gate.ts",
+        find: "if (newest !== undefined && epoch < newest) return false;",
+        replace: "",
+      },
+      {
+        file: "src/gateway/owner-link.ts",
+        find: "if (frame.epoch < (this.#parts.gate.newest(frame.roomId) ?? 0)) return;",
+        replace: "",
+      },
+    ],
+    faults: ["cut-postgres", "storm"],
+  },
+  {
     name: "unfenced-saves",
     what: "a stale owner, which goes on, can save its rooms too",
     by: "one-writer",

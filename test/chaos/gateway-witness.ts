@@ -1,0 +1,57 @@
+// What a gateway of the chaos run lets through to its players, written down by the gateway's own process: which room, which
+// epoch, which way. The epoch is read off the link's own frame, not taken from what the gateway makes of it, so that a gateway
+// that lets through what it should not says so itself.
+//
+// It changes nothing; and it is in place before a node starts, because the game is loaded first (src/main.ts). A line is
+// written as it happens, so that nothing is missing when the process is killed.
+
+import { openSync, writeSync } from "node:fs";
+import { KIND, LinkReader, type Frame } from "../../src/gateway/link-frames.ts";
+import { Player } from "../../src/gateway/player.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+
+/** One process of one round writes a few; a test that runs wild must not fill the disk. */
+const LINES_MAX = 2_000_000;
+/** The last line of a log that is not whole. */
+export const IS_FULL = "full";
+
+/** From now on every message that reaches a player's socket here is a line in `path`. */
+export function watchGateway(path: string): void {
+  const file = openSync(path, "a");
+  let lines = 0;
+  /** The message of an owner that is being dealt with: what is delivered meanwhile is what it says. */
+  let underWay: Frame | undefined;
+  const epochOf = new WeakMap<Player, number>();
+
+  // oxlint-disable typescript/unbound-method -- each is called with its own `this`
+  const { push } = LinkReader.prototype;
+  const { placed, deliver } = Player.prototype;
+  // oxlint-enable typescript/unbound-method
+
+  LinkReader.prototype.push = function (this: LinkReader, chunk, take) {
+    push.call(this, chunk, (frame) => {
+      underWay = frame.kind === KIND.down ? frame : undefined;
+      try {
+        take(frame);
+      } finally {
+        underWay = undefined;
+      }
+    });
+  };
+
+  Player.prototype.placed = function (this: Player, place, epoch) {
+    epochOf.set(this, epoch);
+    placed.call(this, place, epoch);
+  };
+
+  Player.prototype.deliver = function (this: Player, message, framed) {
+    if (!this.isGone && lines < LINES_MAX) {
+      const way = underWay === undefined ? "here" : "link";
+      const epoch = underWay?.epoch ?? epochOf.get(this) ?? 0;
+      const line = [systemClock.nowMs(), this.roomId, epoch, this.sessionId, message[0], way].join(" ");
+      lines += 1;
+      writeSync(file, `${lines < LINES_MAX ? line : IS_FULL}\n`);
+    }
+    deliver.call(this, message, framed);
+  };
+}

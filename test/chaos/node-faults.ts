@@ -1,0 +1,217 @@
+// Faults of nodes: their processes are killed, stopped, starved, sent away and joined by others.
+
+import { existsSync, readFileSync } from "node:fs";
+import { systemClock } from "../../src/runtime/clock.ts";
+import type { TestNode } from "../kit/cluster.ts";
+import { Hogs } from "../kit/hogs.ts";
+import {
+  count,
+  exclusively,
+  isInUse,
+  lasts,
+  pick,
+  pickNode,
+  Skip,
+  type FaultContext,
+  type Faults,
+} from "./fault.ts";
+import type { World } from "./world.ts";
+
+/** A draining node that is not gone by then never will be. */
+const DRAINED_MS = 25_000;
+const TAKES_OVER_MS = 8_000;
+const STAYS_AT_LEAST_MS = 6_000;
+const STARVES_AT_LEAST_MS = 1_000;
+const STARVED = { stoppedMs: 90, runsMs: 30 };
+/** What frozen and fenced nodes end with. */
+const FENCED = 75;
+
+export const NODE_FAULTS: Faults<
+  "kill" | "freeze" | "drain" | "add" | "kill-next" | "kill-all" | "starve" | "hogs"
+> = {
+  /** Whoever serves, frozen or leaving as well. */
+  kill: async (context) => {
+    const node = pickNode(context, context.world.serving);
+    await node.kill();
+    const how = await node.exited;
+    if (how !== "SIGKILL") throw new Skip(`it had ended by itself, with ${how}`);
+    const while_ = node.isFrozen ? ", frozen" : node.isDraining ? ", leaving" : "";
+    return { target: node.nodeId, bit: `ended by SIGKILL${while_}` };
+  },
+
+  freeze: async (context) => {
+    const node = pickNode(context, steady(context.world));
+    return exclusively(processOf(node), async () => {
+      node.freeze();
+      const first = await untilStopped(node);
+      if (!first && node.hasExited) throw new Skip("it had ended by itself");
+      await lasts(context);
+      const isStill = node.hasExited || isStopped(node);
+      if (!node.hasExited) node.thaw();
+      return {
+        target: node.nodeId,
+        bit: first && isStill ? "the process was stopped all the time" : undefined,
+      };
+    });
+  },
+
+  drain: async (context) => {
+    const { world } = context;
+    const node = pickNode(context);
+    world.unwant(node.nodeId);
+    const code = await Promise.race([node.drain(), systemClock.sleep(DRAINED_MS).then(() => undefined)]);
+    if (code === undefined) await node.kill();
+    await lasts(context);
+    await world.add(node.nodeId);
+    const isGood = code === 0 || code === FENCED || code === "SIGKILL"; // others may have killed it meanwhile
+    return { target: node.nodeId, bit: isGood ? `left with ${code}` : undefined };
+  },
+
+  add: async (context) => {
+    const { world } = context;
+    const nodeId = ["node-d", "node-e"].find((name) => !world.wanted.includes(name));
+    if (nodeId === undefined) throw new Skip("there are enough nodes");
+    await world.add(nodeId);
+    const node = world.cluster.node(nodeId);
+    await lasts(context, STAYS_AT_LEAST_MS);
+    world.unwant(nodeId);
+    const last = world.cluster.node(nodeId); // it may have been killed and started again
+    await Promise.race([last.drain(), systemClock.sleep(DRAINED_MS)]);
+    if (!last.hasExited) await last.kill();
+    return { target: nodeId, bit: node.incarnation && `${nodeId} served, as process ${node.pid}` };
+  },
+
+  /** The next owner dies as soon as Postgres has given it the first room, or when it has opened that. */
+  "kill-next": async (context) => {
+    const { world, random } = context;
+    if (world.able.length < 2) throw new Skip("there is nobody who could take over");
+    const first = await pickOwner(context);
+    const claims = random() < 0.5 ? await lastClaim(world) : undefined;
+    const opened = world.cluster.events.next(
+      "room:restored",
+      ({ fromNodeId }) => fromNodeId === first.nodeId,
+      TAKES_OVER_MS,
+    );
+    await first.kill();
+    const claimed =
+      claims === undefined ? new Promise<never>(() => {}) : claimAfter(world, claims, first.nodeId);
+    const next = await Promise.race([
+      opened.then(
+        ({ nodeId, at }) => ({ nodeId, at, what: "opened" }),
+        () => undefined,
+      ),
+      claimed,
+    ]);
+    if (next === undefined)
+      throw new Skip(`nobody took over from ${first.nodeId} within ${TAKES_OVER_MS} ms`);
+    const heir = world.cluster.node(next.nodeId);
+    await heir.kill();
+    const afterMs = Math.round(systemClock.nowMs() - next.at);
+    return {
+      target: `${first.nodeId}, ${heir.nodeId}`,
+      bit: `${heir.nodeId} was dead ${afterMs} ms after it had ${next.what} the first room of ${first.nodeId}`,
+    };
+  },
+
+  "kill-all": async ({ world }) => {
+    const nodes = world.cluster.nodes;
+    await Promise.all(nodes.map((node) => node.kill()));
+    return {
+      target: "all",
+      bit: count(nodes.filter(({ hasExited }) => hasExited).length, "processes ended"),
+    };
+  },
+
+  /** A process that gets a quarter of the time it needs, in pieces. */
+  starve: async (context) => {
+    const node = pickNode(context, steady(context.world));
+    return exclusively(processOf(node), async () => {
+      const endsMs = systemClock.monotonicMs() + Math.max(context.lengthMs, STARVES_AT_LEAST_MS);
+      let stops = 0;
+      while (systemClock.monotonicMs() < endsMs && !node.hasExited && !context.healing.aborted) {
+        node.process.kill("SIGSTOP");
+        await systemClock.sleep(STARVED.stoppedMs);
+        if (isStopped(node)) stops += 1;
+        node.process.kill("SIGCONT");
+        await systemClock.sleep(STARVED.runsMs);
+      }
+      return { target: node.nodeId, bit: count(stops, "times stopped") };
+    });
+  },
+
+  hogs: (context) =>
+    exclusively("hogs", async () => {
+      await using hogs = await Hogs.start();
+      await lasts(context);
+      const shares = await hogs.stop();
+      const cores = shares.reduce((sum, share) => sum + share, 0);
+      return { target: "all", bit: cores > 0.2 ? `${cores.toFixed(1)} cores taken` : undefined };
+    }),
+};
+
+const processOf = ({ nodeId }: TestNode): string => `process of ${nodeId}`;
+
+/** Those whose process nobody stops and lets go on already: SIGCONT of one fault would end the other. */
+function steady({ able }: World): TestNode[] {
+  return able.filter((node) => !isInUse(processOf(node)));
+}
+
+async function pickOwner(context: FaultContext): Promise<TestNode> {
+  const { world, random } = context;
+  const rows = await world.cluster
+    .sql<{ owner_node: string }>(
+      "SELECT DISTINCT owner_node FROM room WHERE owner IS NOT NULL AND disposed_at IS NULL",
+    )
+    .catch((): { owner_node: string }[] => []); // Postgres has a fault of its own
+  const owners = world.able.filter(({ nodeId }) => rows.some((row) => row.owner_node === nodeId));
+  const node = pick(owners, random());
+  if (node === undefined) throw new Skip("no able node owns a room");
+  return node;
+}
+
+/** The number of the newest line of Postgres's log; undefined when it cannot be asked. */
+async function lastClaim({ cluster }: World): Promise<number | undefined> {
+  const rows = await cluster
+    .sql<{ last: number }>("SELECT coalesce(max(id), 0)::integer AS last FROM public.chaos_log")
+    .catch((): { last: number }[] => []);
+  return rows[0]?.last;
+}
+
+/** Who is the first to claim a room after `since`, as soon as that is committed. */
+async function claimAfter(
+  { cluster, able }: World,
+  since: number,
+  not: string,
+): Promise<{ nodeId: string; at: number; what: string } | undefined> {
+  const endsMs = systemClock.monotonicMs() + TAKES_OVER_MS;
+  while (systemClock.monotonicMs() < endsMs) {
+    const rows = await cluster
+      .sql<{ writer: string; at: number }>(
+        `SELECT writer, (extract(epoch FROM at) * 1000)::double precision AS at FROM public.chaos_log
+          WHERE id > $1 AND what = 'claim' AND room_epoch > 1 ORDER BY id LIMIT 1`,
+        [since],
+      )
+      .catch((): { writer: string; at: number }[] => []);
+    const nodeId = rows[0]?.writer.split(" ")[0];
+    const isAble = able.some((node) => node.nodeId === nodeId);
+    if (rows[0] !== undefined && nodeId !== undefined && nodeId !== not && isAble)
+      return { nodeId, at: rows[0].at, what: "claimed" };
+    await systemClock.sleep(5);
+  }
+  return undefined;
+}
+
+/** SIGSTOP takes effect at once, but for a process in the middle of a system call. */
+async function untilStopped(node: TestNode): Promise<boolean> {
+  for (let looks = 0; looks < 50 && !node.hasExited; looks++) {
+    if (isStopped(node)) return true;
+    await systemClock.sleep(5);
+  }
+  return false;
+}
+
+function isStopped({ pid, isFrozen }: TestNode): boolean {
+  if (!existsSync("/proc/self/stat")) return isFrozen; // another system than Linux: believed
+  const path = `/proc/${pid}/stat`;
+  return existsSync(path) && /\) (\S)/.exec(readFileSync(path, "utf8"))?.[1] === "T";
+}
