@@ -9,7 +9,7 @@ import { within } from "./ears.ts";
 import type { Aftermath } from "./history.ts";
 import type { Contents, LedgerState } from "./ledger-room.ts";
 import { compare, measure, type Measured } from "./levels.ts";
-import type { Party } from "./party.ts";
+import { presentIn, type Party } from "./party.ts";
 import { SETTINGS, SETTLES_MS } from "./settings.ts";
 import type { World } from "./world.ts";
 
@@ -128,12 +128,10 @@ async function readThrough(world: World, nodeId: string, roomId: string): Promis
 }
 
 async function lookAtRooms({ cluster, serving }: World, party: Party): Promise<Aftermath["rooms"]> {
-  const connected = (roomId: string): number =>
-    party.players.filter(({ connection }) => connection.roomId === roomId && connection.isOpen).length;
   let rooms: Aftermath["rooms"] = [];
   const look = async (): Promise<boolean> => {
     const report = await cluster.report();
-    rooms = party.ledgers.map((roomId) => {
+    rooms = [...presentIn(party)].map(([roomId, playersInFact]) => {
       const row = report.rooms.find((room) => room.roomId === roomId);
       const owner = row?.nodeId ?? null;
       return {
@@ -142,7 +140,7 @@ async function lookAtRooms({ cluster, serving }: World, party: Party): Promise<A
         isOwnerLive: serving.some(({ nodeId }) => nodeId === owner),
         phase: row?.phase ?? "gone",
         players: row?.players ?? 0,
-        playersInFact: connected(roomId),
+        playersInFact,
       };
     });
     return rooms.every(({ players, playersInFact, isOwnerLive }) => isOwnerLive && players === playersInFact);

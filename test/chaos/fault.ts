@@ -44,8 +44,10 @@ export function pick<Item>(items: readonly Item[], draw: number): Item | undefin
   return items[Math.min(items.length - 1, Math.floor(draw * items.length))];
 }
 
+/** @param atLeastMs also when healing begins: what is over sooner may have befallen nobody */
 export async function lasts({ lengthMs, healing }: FaultContext, atLeastMs = 0): Promise<void> {
-  await systemClock.sleep(Math.max(lengthMs, atLeastMs), healing).catch(() => {}); // healing ends it sooner
+  await systemClock.sleep(atLeastMs);
+  await systemClock.sleep(Math.max(0, lengthMs - atLeastMs), healing).catch(() => {}); // healing ends it sooner
 }
 
 export function count(number: number, what: string): string | undefined {

@@ -147,7 +147,7 @@ export interface Life {
 /** How things were when all was healed. */
 export interface Aftermath {
   readonly healedAt: number;
-  /** Each ledger as Postgres and the nodes have it. `players`: who is connected, by the report and in fact. */
+  /** Each room as Postgres and the nodes have it. `players`: who is connected, by the report and in fact. */
   readonly rooms: readonly {
     readonly roomId: string;
     readonly owner: string | null;

@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import type { Level } from "./history.ts";
+import { SETTINGS } from "./settings.ts";
 import type { World } from "./world.ts";
 
 export interface Measured {
@@ -12,18 +13,28 @@ export interface Measured {
   readonly rooms: number;
   readonly seats: number;
   readonly nodes: number;
+  /** Of the room that has the most, without its history. */
+  readonly checkpoints: number;
+  /** Transactions that have been open for longer than anybody waits for one. */
+  readonly stuck: number;
 }
+
+const STUCK_MS = 2 * SETTINGS.commitMs;
 
 /** A node's pools: rooms, commits, lease, the one that listens; and one more that a claim may have open. */
 const CONNECTIONS_A_NODE = 8 + 4 + 1 + 1 + 1;
 
 export async function measure(world: World): Promise<Measured> {
   const pids = world.serving.map(({ pid }) => pid);
-  const rows = await world.cluster.sql<Record<"connections" | "rooms" | "seats" | "nodes", number>>(
+  const rows = await world.cluster.sql<Omit<Measured, "memoryMb" | "descriptors" | "redisKeys">>(
     `SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'node-%')::integer AS connections,
             (SELECT count(*) FROM room WHERE disposed_at IS NULL)::integer AS rooms,
             (SELECT count(*) FROM seat s JOIN room r USING (room_id) WHERE r.disposed_at IS NULL)::integer AS seats,
-            (SELECT count(*) FROM node WHERE state <> 'down')::integer AS nodes`,
+            (SELECT count(*) FROM node WHERE state <> 'down')::integer AS nodes,
+            (SELECT coalesce(max(count), 0) FROM (SELECT count(*) FROM checkpoint WHERE NOT kept AND unreadable_reason IS NULL GROUP BY room_id) a)::integer AS checkpoints,
+            (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                AND clock_timestamp() - xact_start > $1 * interval '1 ms')::integer AS stuck`,
+    [STUCK_MS],
   );
   const [row] = rows;
   if (row === undefined) throw new Error("there is one row");
@@ -56,6 +67,9 @@ export function compare(
     level("rooms", before.rooms),
     level("seats", players),
     level("nodes", nodes),
+    // While a statement saves the next one.
+    level("checkpoints", SETTINGS.checkpointGenerations + 1),
+    level("stuck", 0),
   ];
 }
 

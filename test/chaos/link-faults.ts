@@ -50,8 +50,9 @@ export const LINK_FAULTS: Faults<
   },
 
   "cut-postgres": async (context) => {
-    const node = pickNode(context);
-    const hold = await context.world.holdPostgres(node.nodeId);
+    const { world } = context;
+    const node = pickNode(context, await world.reachingPostgres());
+    const hold = await world.holdPostgres(node.nodeId);
     await lasts(context, LINK_HOLD_MIN_MS);
     hold.resume();
     return { target: node.nodeId, bit: count(hold.held, "messages were held") };
@@ -69,7 +70,7 @@ export const LINK_FAULTS: Faults<
   /** A node without anybody: neither Postgres nor the others. Its own players still reach it. */
   isolate: async (context) => {
     const { world } = context;
-    const node = pickNode(context);
+    const node = pickNode(context, await world.reachingPostgres());
     const peers = world.serving.filter((other) => other !== node);
     const links = await cutOff(world, node, peers, ["hears", "says"]);
     const postgres = await world.holdPostgres(node.nodeId);
@@ -80,13 +81,15 @@ export const LINK_FAULTS: Faults<
     return { target: node.nodeId, bit: isWhole ? bit : undefined };
   },
 
+  /** All, or about half, of whom some come back while their room-mates behind the same gateway have stayed. */
   storm: async (context) => {
     const { connections, healing, random } = context;
     if (!connections().some(({ isOpen }) => isOpen)) throw new Skip("nobody is connected");
     const before = drops(context);
     const pauseMs = 150 + random() * 500;
+    const share = random() < 0.5 ? 1 : 0.5;
     for (let wave = 0; wave < WAVES && !healing.aborted; wave++) {
-      for (const connection of connections()) connection.cut();
+      for (const connection of connections()) if (random() < share) connection.cut();
       await systemClock.sleep(pauseMs);
     }
     return { target: "players", bit: count(drops(context) - before, "connections were cut") };

@@ -73,7 +73,7 @@ export const NODE_FAULTS: Faults<
     if (nodeId === undefined) throw new Skip("there are enough nodes");
     await world.add(nodeId);
     const node = world.cluster.node(nodeId);
-    await lasts(context, STAYS_AT_LEAST_MS);
+    await lasts({ ...context, lengthMs: Math.max(context.lengthMs, STAYS_AT_LEAST_MS) });
     world.unwant(nodeId);
     const last = world.cluster.node(nodeId); // it may have been killed and started again
     await Promise.race([last.drain(), systemClock.sleep(DRAINED_MS)]);

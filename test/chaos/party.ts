@@ -1,8 +1,7 @@
 // Everybody who plays in a chaos run: two or more in each ledger, walkers in arenas, buyers in markets. Each comes in
-// through a gateway of their own, as long as that is there.
+// through a gateway of their own, as long as that is there; the third in a ledger shares the first one's.
 
-import type { Client } from "@colyseus/sdk";
-import { Buyer, Walker } from "./bystanders.ts";
+import { Buyer, Walker, type BystanderOptions } from "./bystanders.ts";
 import type { Connection } from "./connection.ts";
 import { LedgerPlayer } from "./ledger-player.ts";
 import type { World } from "./world.ts";
@@ -31,28 +30,20 @@ export async function gather(
   signals: { readonly playing: AbortSignal; readonly running: AbortSignal },
 ): Promise<Party> {
   const gateways = world.cluster.nodes;
-  let turn = 0;
-  const nextDoor = (): (() => Promise<Client>) => {
-    const gateway = gateways[turn++ % gateways.length];
-    if (gateway === undefined) throw new Error("there is no node");
-    return () => world.cluster.clientVia(gateway);
-  };
   const { recorder } = world;
-  const options = (): {
-    recorder: typeof recorder;
-    door: () => Promise<Client>;
-    seed: number;
-  } & typeof signals => ({
-    ...signals,
-    recorder,
-    door: nextDoor(),
-    seed: seed + turn,
-  });
+  let members = 0;
+  const options = (door: number): BystanderOptions => {
+    const gateway = gateways[door % gateways.length];
+    if (gateway === undefined) throw new Error("there is no node");
+    members += 1;
+    return { ...signals, recorder, door: () => world.cluster.clientVia(gateway), seed: seed + members };
+  };
   const ledgers: string[] = [];
   const players: LedgerPlayer[] = [];
   for (let ledger = 0; ledger < size.ledgers; ledger++) {
     for (let place = 0; place < size.playersALedger; place++) {
-      const player = new LedgerPlayer({ name: `p${ledger}${"abcdefgh"[place]}`, ...options() });
+      const name = `p${ledger}${"abcdefgh"[place]}`;
+      const player = new LedgerPlayer({ name, ...options(ledger + (place % 2)) });
       const roomId = await player.join(ledgers[ledger]);
       ledgers[ledger] ??= roomId;
       players.push(player);
@@ -60,14 +51,14 @@ export async function gather(
   }
   const walkers: Walker[] = [];
   for (let index = 0; index < size.walkers; index++) {
-    const walker = new Walker(`walker-${index}`, options());
+    const walker = new Walker(`walker-${index}`, options(index));
     const companion = index % WALKERS_AN_ARENA === 0 ? undefined : walkers[index - 1];
     await walker.join(companion?.connection.roomId);
     walkers.push(walker);
   }
   const buyers: Buyer[] = [];
   for (let index = 0; index < size.buyers; index++) {
-    const buyer = new Buyer(`buyer-${index}`, options());
+    const buyer = new Buyer(`buyer-${index}`, options(index));
     const companion = index % BUYERS_A_MARKET === 0 ? undefined : buyers[index - 1];
     await buyer.join(companion?.shopper.market);
     buyers.push(buyer);
@@ -82,6 +73,16 @@ export async function play({ players, walkers, buyers }: Party): Promise<void> {
 
 export function connectionsOf({ players, walkers }: Party): Connection[] {
   return [...players, ...walkers].map(({ connection }) => connection as Connection);
+}
+
+/** How many of the party are connected to each of its rooms now. */
+export function presentIn({ players, walkers, buyers }: Party): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  const add = (roomId: string, isOpen: boolean): void =>
+    void counts.set(roomId, (counts.get(roomId) ?? 0) + (isOpen ? 1 : 0));
+  for (const { connection } of [...players, ...walkers]) add(connection.roomId, connection.isOpen);
+  for (const { shopper } of buyers) add(shopper.market, shopper.player.room.connection.isOpen);
+  return counts;
 }
 
 /** The run is over: nobody tries to come back. */

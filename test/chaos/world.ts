@@ -112,6 +112,13 @@ export class World implements AsyncDisposable {
     return Promise.all(this.#surroundings.values());
   }
 
+  /** Those of the able that nothing keeps from Postgres: who is kept already has nothing to say that could be held. */
+  async reachingPostgres(): Promise<TestNode[]> {
+    const { able } = this;
+    const around = await Promise.all(able.map(({ nodeId }) => this.surroundingsOf(nodeId)));
+    return able.filter((_node, index) => around[index]?.postgresHolds === 0);
+  }
+
   /** Keeps a node and Postgres apart, until all who do so have let go. */
   async holdPostgres(nodeId: string): Promise<Hold> {
     const around = await this.surroundingsOf(nodeId);

@@ -15,7 +15,7 @@ test("[OWN1] [OWN2] [OWN4] [REC1] [REC2] [COM1] [COM4] [SEAT1] [RED1] half a min
     seed,
     faultsMs: FAULTS_MS,
     nodes: 3,
-    party: { ledgers: 4, playersALedger: 2, walkers: 3, buyers: 2 },
+    party: { ledgers: 3, playersALedger: 3, walkers: 3, buyers: 2 },
     say: () => {},
     signal: AbortSignal.timeout(FAULTS_MS + 120_000),
   });

@@ -298,7 +298,7 @@ test.each<[string, string[], (story: Story) => Story]>([
   ],
   [
     "an owner whose own players hear it after another's claim",
-    ["one-gate"],
+    ["one-voice"],
     (story) => story.passes("node-3 #1", 1, { isDirect: true }),
   ],
   [

@@ -4,7 +4,7 @@
 import type { History, Violation } from "../history.ts";
 import { endsWell, faultsBit, ownedAgainInTime, seatsEnd } from "./cluster-rules.ts";
 import { noStaleRead, oneVoice, oneWriter, opensFromNewest } from "./epoch-rules.ts";
-import { oneGate } from "./gateway-rules.ts";
+import { oneGate, silentOnceClaimed } from "./gateway-rules.ts";
 import { commitsStand, ordersGoOn, rowsAgree } from "./order-rules.ts";
 import { splitByRoom, type Rule } from "./room-history.ts";
 
@@ -16,6 +16,7 @@ const ROOM_RULES: readonly Rule[] = [
   opensFromNewest,
   oneVoice,
   oneGate,
+  silentOnceClaimed,
   noStaleRead,
 ];
 const CLUSTER_RULES = [seatsEnd, ownedAgainInTime, endsWell, faultsBit] as const;
