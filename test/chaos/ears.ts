@@ -1,5 +1,6 @@
 // Who listens to each ledger straight at its owner's own port, where no load balancer and no gateway stands between: a
-// process that speaks when it may not is heard there.
+// process that speaks when it may not is heard there. When the room has another owner, one listens at that one's as well,
+// and who is at the former one's stays: there a word too many would be heard.
 
 import { systemClock } from "../../src/runtime/clock.ts";
 import type { TestCluster } from "../kit/cluster.ts";
@@ -15,6 +16,7 @@ const JOIN_MS = 4_000;
 export class Ears {
   readonly #world: World;
   readonly #rooms: readonly string[];
+  /** By room and node. */
   readonly #open = new Map<string, Connection<LedgerState>>();
   #heard = 0;
 
@@ -39,7 +41,8 @@ export class Ears {
   }
 
   async #keep(roomId: string, ownerId: string | undefined): Promise<void> {
-    if (this.#open.get(roomId)?.isOpen === true) return;
+    const place = `${roomId} ${ownerId}`;
+    if (this.#open.get(place)?.isOpen === true) return;
     const { cluster, able, recorder } = this.#world;
     const owner = able.find(({ nodeId }) => nodeId === ownerId);
     if (owner === undefined) return;
@@ -51,7 +54,7 @@ export class Ears {
     const ear = new Connection(name, room, silent as Recorder);
     room.reconnection.enabled = false;
     logFrames(name, ear, recorder, owner.pid);
-    this.#open.set(roomId, ear);
+    this.#open.set(place, ear);
   }
 }
 

@@ -67,21 +67,47 @@ function rolledBack({ ops }: History): number {
 const BUCKETS_MS = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000];
 const BAR = 40;
 
-/** Lines of text: a bar for each span of time, and the percentiles. */
-export function histogram(name: string, values: readonly number[]): string[] {
-  if (values.length === 0) return [`${name}: none`];
-  const [p50, p99, max] = [0.5, 0.99, 1].map((share) => Math.round(percentile(values, share)));
-  const head = `${name}: n ${values.length}, p50 ${p50} ms, p99 ${p99} ms, max ${max} ms`;
-  const rows = [...BUCKETS_MS, Infinity].map((upTo, index) => {
+export interface Bucket {
+  readonly from: number;
+  readonly upTo: number;
+  readonly count: number;
+}
+
+export interface Histogram {
+  /** Undefined when there are no values. */
+  readonly percentiles: { readonly p50: number; readonly p99: number; readonly max: number } | undefined;
+  /** From the first that is not empty to the last. */
+  readonly buckets: readonly Bucket[];
+}
+
+export function histogramOf(values: readonly number[]): Histogram {
+  if (values.length === 0) return { percentiles: undefined, buckets: [] };
+  const at = (share: number): number => Math.round(percentile(values, share));
+  const buckets = [...BUCKETS_MS, Infinity].map((upTo, index): Bucket => {
     const from = BUCKETS_MS[index - 1] ?? 0;
     return { from, upTo, count: values.filter((value) => value >= from && value < upTo).length };
   });
-  const most = Math.max(...rows.map(({ count }) => count));
-  const bars = rows
+  const [first, last] = [
+    buckets.findIndex(({ count }) => count > 0),
+    buckets.findLastIndex(({ count }) => count > 0),
+  ];
+  return {
+    percentiles: { p50: at(0.5), p99: at(0.99), max: at(1) },
+    buckets: buckets.slice(first, last + 1),
+  };
+}
+
+/** Lines of text: a bar for each span of time, and the percentiles. */
+export function histogram(name: string, values: readonly number[]): string[] {
+  const { percentiles, buckets } = histogramOf(values);
+  if (percentiles === undefined) return [`${name}: none`];
+  const { p50, p99, max } = percentiles;
+  const most = Math.max(...buckets.map(({ count }) => count));
+  const bars = buckets
     .filter(({ count }) => count > 0)
     .map(({ from, upTo, count }) => {
       const range = `${from} to ${upTo === Infinity ? "…" : upTo} ms`.padStart(18);
       return `  ${range}  ${String(count).padStart(4)}  ${"#".repeat(Math.ceil((BAR * count) / most))}`;
     });
-  return [head, ...bars];
+  return [`${name}: n ${values.length}, p50 ${p50} ms, p99 ${p99} ms, max ${max} ms`, ...bars];
 }
