@@ -118,7 +118,7 @@ const STYLE = `
   h1 { font-size: 1.6rem; margin: 0; } .good h1 { color: var(--good); } .bad h1 { color: var(--bad); }
   h2 { font-size: 1rem; margin: 2rem 0 .6rem; } header p { color: var(--dim); margin: .3rem 0 1rem; }
   code { background: var(--soft); padding: .15rem .4rem; border-radius: 4px; color: var(--ink); user-select: all; }
-  .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .6rem; margin: 0; }
+  .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.4rem, 1fr)); gap: .6rem; margin: 0; }
   .tiles div { background: var(--soft); border-radius: 6px; padding: .5rem .8rem; }
   .tiles dd { margin: 0; font-size: 1.35rem; font-variant-numeric: tabular-nums; } .tiles dt { color: var(--dim); font-size: .8rem; }
   table { border-collapse: collapse; font-variant-numeric: tabular-nums; } td, th { text-align: left; padding: .15rem 1rem .15rem 0; vertical-align: top; }

@@ -11,8 +11,9 @@ const HEADING = 26;
 const AXIS = 20;
 const FOOT = 6;
 const LINES_MAX = 50;
-/** A bar that is narrower has no room for a number. */
-const LABELLED = 16;
+/** What a label in a bar takes; where there is less, there is none. */
+const LETTER = 5.6;
+const LABEL_PAD = 7;
 const TICKS_MS = [1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000, 300_000];
 const TICKS_MAX = 20;
 
@@ -80,7 +81,7 @@ function drawLane({ name, spans }: Lane, y: number, x: (at: number) => number): 
   const bars = spans.map(({ from, to, kind, title, label }) => {
     const width = Math.max(2, x(to) - x(from));
     const bar = `<rect class="${kind}" x="${n(x(from))}" y="${y + 2}" width="${n(width)}" height="${ROW - 4}" rx="2"><title>${escapeHtml(title)}</title></rect>`;
-    if (label === undefined || width < LABELLED) return bar;
+    if (label === undefined || width < LABEL_PAD + LETTER * label.length) return bar;
     return `${bar}<text class="in" x="${n(x(from) + 4)}" y="${y + 12}">${escapeHtml(label)}</text>`;
   });
   return `<text class="name" x="4" y="${y + 12}">${escapeHtml(name)}</text><line class="lane" x1="${LABEL}" x2="${WIDTH}" y1="${y + ROW / 2}" y2="${y + ROW / 2}"/>${bars.join("")}`;
@@ -105,7 +106,8 @@ function nodeLanes({ lives, faults }: History, names: readonly string[], endedAt
       .filter((fault) => ON_NODES.has(fault.name) && fault.target === name)
       .map(({ name: fault, from, to, bit }): Span => {
         const title = `${name}: ${fault} for ${to - from} ms (${bit ?? "without effect"})`;
-        return { from, to, kind: "befell", title, label: fault };
+        const life = lives.find((own) => own.nodeId === name && own.from <= from && (own.to ?? to) > from);
+        return { from, to: Math.min(to, life?.to ?? to), kind: "befell", title, label: fault };
       });
     return { name, spans: [...up, ...befell] };
   });

@@ -83,7 +83,11 @@ async function round(
     ...(only === undefined ? {} : { only }),
     ...(sabotage === undefined
       ? {}
-      : { sabotage: sabotageUrl(sabotage.name), only: only ?? sabotage.faults ?? FAULT_NAMES }),
+      : {
+          sabotage: sabotageUrl(sabotage.name),
+          only: only ?? sabotage.faults ?? FAULT_NAMES,
+          stretch: sabotage.stretch ?? 1,
+        }),
   });
   return { run, verdict: check(run.history) };
 }

@@ -48,11 +48,13 @@ export interface PlanOptions {
   readonly lastsMs: number;
   /** Of which kinds; all if not given. */
   readonly only?: readonly FaultName[];
+  /** How many times longer than drawn each lasts. */
+  readonly stretch?: number;
 }
 
 const GAP_MS = { min: 300, max: 3_300 };
 
-export function drawPlan({ seed, lastsMs, only = FAULT_NAMES }: PlanOptions): PlannedFault[] {
+export function drawPlan({ seed, lastsMs, only = FAULT_NAMES, stretch = 1 }: PlanOptions): PlannedFault[] {
   const random = seededRandom(seed * 7_919 + 17);
   const plan: PlannedFault[] = [];
   let deck: FaultName[] = [];
@@ -68,7 +70,7 @@ export function drawPlan({ seed, lastsMs, only = FAULT_NAMES }: PlanOptions): Pl
     plan.push({
       name,
       atMs: Math.round(atMs),
-      lengthMs: lengthMs(random),
+      lengthMs: Math.round(lengthMs(random) * stretch),
       chance: Math.floor(random() * 2 ** 32),
     });
   }

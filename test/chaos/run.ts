@@ -21,6 +21,8 @@ export interface RunOptions {
   readonly nodes: number;
   readonly party: PartySize;
   readonly only?: readonly FaultName[];
+  /** See PlanOptions. */
+  readonly stretch?: number;
   /** See World.open. */
   readonly sabotage?: URL;
   readonly say: (line: string) => void;
@@ -45,7 +47,7 @@ const WARMS_UP_MS = 3_000;
 const STOPS_MS = 45_000;
 
 export async function chaosRun(options: RunOptions): Promise<Run> {
-  const { seed, faultsMs, nodes, only, sabotage, say, signal } = options;
+  const { seed, faultsMs, nodes, only, stretch = 1, sabotage, say, signal } = options;
   const recorder = new Recorder();
   const startedAt = systemClock.nowMs();
   await using world = await World.open(recorder, nodes, sabotage);
@@ -65,7 +67,7 @@ export async function chaosRun(options: RunOptions): Promise<Run> {
       `seed ${seed}: ${party.players.length} players in ${party.ledgers.length} ledgers, faults for ${faultsMs / 1_000} s`,
     );
 
-    const plan = drawPlan({ seed, lastsMs: faultsMs, ...(only === undefined ? {} : { only }) });
+    const plan = drawPlan({ seed, lastsMs: faultsMs, stretch, ...(only === undefined ? {} : { only }) });
     await unleash(plan, faultsMs, { world, say, connections: () => connectionsOf(party) }, signal);
     await world.untilAllServe();
     const healedAt = systemClock.nowMs();

@@ -18,6 +18,8 @@ export interface Sabotage {
   readonly by: string;
   /** The faults under which it can show; all if not given. */
   readonly faults?: readonly FaultName[];
+  /** How many times longer than usual these last: what needs a stale owner needs one that stays so for a while. */
+  readonly stretch?: number;
 }
 
 /** A node that is not told to stop believes that it may go on for ever. */
@@ -58,6 +60,7 @@ export const SABOTAGES: readonly Sabotage[] = [
       },
     ],
     faults: ["cut-postgres", "storm"],
+    stretch: 3,
   },
   {
     name: "unfenced-saves",
