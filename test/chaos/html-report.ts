@@ -38,7 +38,7 @@ export function htmlReport(run: Run, verdict: Verdict, again: string): string {
 <title>Chaos: ${escapeHtml(title.toLowerCase())}</title><style>${STYLE}</style></head>
 <body class="${isGood ? "good" : "bad"}">
 <header><h1>${escapeHtml(title)}</h1>
-<p>${Math.round((endedAt - startedAt) / 1_000)} s from ${new Date(startedAt).toISOString().slice(0, 19)}Z, on ${run.isRedisReal ? "redis-server" : "js-redis-server"}. The same again: <code>${escapeHtml(again)}</code></p></header>
+<p>${Math.round((endedAt - startedAt) / 1_000)} s from ${new Date(startedAt).toISOString().slice(0, 19)}Z, on ${run.isRedisReal ? "redis-server" : "js-redis-server"}; the run's own timers were up to ${run.lateMs.max} ms late (99 %: ${run.lateMs.p99}). The same again: <code>${escapeHtml(again)}</code></p></header>
 <dl class="tiles">${tiles.map(([value, name]) => `<div><dd>${value}</dd><dt>${escapeHtml(name)}</dt></div>`).join("")}</dl>
 ${isGood ? "" : found(violations, startedAt)}
 <section><h2>Timeline</h2><div class="scroll">${timelineSvg(history, violations, { from: begunAt, to: endedAt })}</div></section>

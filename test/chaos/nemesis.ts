@@ -11,7 +11,7 @@ import type { PlannedFault } from "./plan.ts";
 import type { World } from "./world.ts";
 
 /** A fault that has not put right what it did by then is given up, and told of. */
-const HEALS_MS = 60_000;
+const HEALS_MS = 150_000;
 
 export interface NemesisParts {
   readonly world: World;

@@ -5,6 +5,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { takeStock } from "./aftermath.ts";
 import { Ears } from "./ears.ts";
 import type { History, Opening } from "./history.ts";
+import { Lateness } from "./lateness.ts";
 import { measure } from "./levels.ts";
 import { unleash } from "./nemesis.ts";
 import { connectionsOf, disperse, gather, play, type PartySize } from "./party.ts";
@@ -35,6 +36,8 @@ export interface Run {
   readonly startedAt: number;
   readonly endedAt: number;
   readonly isRedisReal: boolean;
+  /** By how many ms the run's own timers were late. */
+  readonly lateMs: { readonly p50: number; readonly p99: number; readonly max: number };
   readonly refusedJoins: ReadonlyMap<string, number>;
   readonly startFailures: readonly string[];
   /** What nodes printed that was no event: errors, and what somebody has forgotten to catch. */
@@ -50,6 +53,7 @@ export async function chaosRun(options: RunOptions): Promise<Run> {
   const { seed, faultsMs, nodes, only, stretch = 1, sabotage, say, signal } = options;
   const recorder = new Recorder();
   const startedAt = systemClock.nowMs();
+  const lateness = new Lateness();
   await using world = await World.open(recorder, nodes, sabotage);
   const { cluster } = world;
   await installTriggerLog(cluster);
@@ -106,12 +110,14 @@ export async function chaosRun(options: RunOptions): Promise<Run> {
       startedAt,
       endedAt: systemClock.nowMs(),
       isRedisReal: world.redis.isReal,
+      lateMs: lateness.stop(),
       refusedJoins: recorder.refusedJoins,
       startFailures: world.startFailures,
       complaints: cluster.everyOutput,
     };
   } finally {
     for (const controller of [playing, running, listening]) controller.abort();
+    lateness.stop();
   }
 }
 

@@ -9,13 +9,14 @@ import { linesAround, timelineOf } from "./timeline.ts";
 const SHOWN_MAX = 12;
 
 export function textReport(run: Run, verdict: Verdict, again: string): string {
-  const { history, startedAt, endedAt, isRedisReal, refusedJoins, startFailures, complaints } = run;
+  const { history, startedAt, endedAt, isRedisReal, lateMs, refusedJoins, startFailures, complaints } = run;
   const { violations, smallestRoom } = verdict;
   const figures = figuresOf(history, violations);
   const lines = [
     violations.length === 0 ? "NOTHING IS WRONG" : `${violations.length} VIOLATIONS`,
     `again: ${again}`,
     `${Math.round((endedAt - startedAt) / 1_000)} s, Redis: ${isRedisReal ? "redis-server" : "js-redis-server (faults that need a real one are left out)"}`,
+    `the run's own timers were late by ${lateMs.p50} ms (half of them), ${lateMs.p99} ms (99 %), ${lateMs.max} ms (all)`,
   ];
   const byRule = Map.groupBy(violations, ({ rule }) => rule);
   for (const [rule, found] of byRule) {

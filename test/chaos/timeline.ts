@@ -54,6 +54,13 @@ export function timelineOf(history: History, roomId: string): Moment[] {
     spoken = epoch;
     add(at, `${client} hears epoch ${epoch}, seq ${seq}, of process ${pid}`);
   }
+  const passing = new Map<string, number>();
+  for (const { gateway, at, roomId: of, epoch, session, isDirect } of history.gatewayFrames) {
+    if (of !== roomId || passing.get(gateway) === epoch) continue;
+    passing.set(gateway, epoch);
+    const from = isDirect === true ? "its own room" : "a link";
+    add(at, `gateway ${gateway} lets epoch ${epoch} through to ${session}, from ${from}`);
+  }
   for (const { client, roomId: of, from, to, end, code, reason } of history.absences) {
     if (of !== roomId) continue;
     add(from, `${client} is cut off`);

@@ -18,6 +18,9 @@ import { ENV } from "./settings.ts";
 /** Before a node that could not start is started again. */
 const RESTART_AGAIN_MS = 300;
 
+/** On a machine that is starved; whoever is not ready by then never will be. */
+const READY_MS = 60_000;
+
 /** What stands around one node, whatever process has its name. */
 export interface Surroundings {
   readonly postgres: FaultProxy;
@@ -67,6 +70,7 @@ export class World implements AsyncDisposable {
         nodes,
         game: "chaos/game.ts",
         env: ENV,
+        readyMs: READY_MS,
         stores: { databaseUrl: postgres.url, redisUrl: redis.url },
         network: { house: (nodeId, stores) => world.#house(nodeId, stores) },
       });

@@ -36,6 +36,8 @@ export interface ClusterOptions {
   readonly roles?: Readonly<Record<string, "gateway" | "rooms">>;
   /** The stores; the ones of the test run if not given. */
   readonly stores?: StoreUrls;
+  /** How long a node may take until it serves; 20 s if not given. */
+  readonly readyMs?: number;
   /** Where the nodes live; plainly on this machine if not given. See kit/network.ts. */
   readonly network?: { house(nodeId: string, stores: StoreUrls): Promise<Quarters> };
 }
@@ -141,6 +143,7 @@ export class TestCluster implements AsyncDisposable {
   readonly #adminUrl: string;
   readonly #stores: StoreUrls;
   readonly #network: ClusterOptions["network"];
+  readonly #readyMs: number | undefined;
   #sql: pg.Client | undefined;
 
   private constructor(options: ClusterOptions, stores: StoreUrls) {
@@ -150,6 +153,7 @@ export class TestCluster implements AsyncDisposable {
     this.#adminUrl = stores.databaseUrl;
     this.#stores = stores;
     this.#network = options.network;
+    this.#readyMs = options.readyMs;
     this.#database = name;
     this.databaseUrl = url.href;
     this.#game = options.game && fileURLToPath(new URL(options.game, TESTS));
@@ -284,7 +288,7 @@ export class TestCluster implements AsyncDisposable {
     // stdout is a pipe: see `stdio` above.
     createInterface({ input: child.stdout! }).on("line", (line) => this.#hear(node, line));
     createInterface({ input: child.stderr! }).on("line", (line) => node.output.push(line));
-    const ready = this.events.next("node:ready", (_facts, from) => from === nodeId);
+    const ready = this.events.next("node:ready", (_facts, from) => from === nodeId, this.#readyMs);
     const failed = node.exited.then((code) => {
       throw new Error(`${nodeId} ended with ${code}:\n${node.output.join("\n")}`);
     });
@@ -391,7 +395,11 @@ export class TestCluster implements AsyncDisposable {
     // The first one migrates; that they wait for each other is tested elsewhere, and costs time here.
     const names = Array.from({ length: count }, (_, index) => `node-${"abcdefghi"[index]}`);
     const views = names.map((nodeId) =>
-      this.events.next("view:changed", ({ nodes }, from) => from === nodeId && nodes.length === count),
+      this.events.next(
+        "view:changed",
+        ({ nodes }, from) => from === nodeId && nodes.length === count,
+        this.#readyMs,
+      ),
     );
     await Promise.all(names.map((nodeId) => this.add(nodeId)));
     await Promise.all(views);

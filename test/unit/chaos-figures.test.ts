@@ -104,6 +104,9 @@ test("a room's timeline is of all logs, in order, and ends where something showe
   expect(text).toContain("FAULT kill of node-a begins");
   expect(text).toContain("node-a, process 1, ended with SIGKILL");
   expect(text).toContain("ada plain p2: ok as plain[1] of epoch 1");
+  expect(moments.map((moment) => moment.text)).toContain(
+    "gateway node-b #1 lets epoch 2 through to s1, from a link",
+  );
 });
 
 test("both reports tell the verdict, how to run it again, and the smallest failing room; names cannot break the page", () => {
@@ -113,6 +116,7 @@ test("both reports tell the verdict, how to run it again, and the smallest faili
     startedAt: 900,
     endedAt: 2_100,
     isRedisReal: true,
+    lateMs: { p50: 1, p99: 5, max: 20 },
     refusedJoins: new Map(),
     startFailures: [],
     complaints: [],
