@@ -10,11 +10,12 @@ import type { Aftermath } from "./history.ts";
 import type { Contents, LedgerState } from "./ledger-room.ts";
 import { compare, measure, type Measured } from "./levels.ts";
 import { presentIn, type Party } from "./party.ts";
-import { SETTINGS, SETTLES_MS } from "./settings.ts";
+import { PACE, SETTINGS, SETTLES_MS } from "./settings.ts";
 import type { World } from "./world.ts";
 
-const ASK_MS = 8_000;
-const AGREES_MS = 8_000;
+const REPORT_AGREES_MS = 5_000 * PACE;
+const ASK_MS = 8_000 * PACE;
+const AGREES_MS = 8_000 * PACE;
 
 export async function takeStock(
   world: World,
@@ -146,6 +147,6 @@ async function lookAtRooms({ cluster, serving }: World, party: Party): Promise<A
     return rooms.every(({ players, playersInFact, isOwnerLive }) => isOwnerLive && players === playersInFact);
   };
   // Each node's own word on its rooms may be missed once on a busy machine.
-  await until("the report agrees with who is connected", look, { ms: 5_000 }).catch(() => {}); // the checker says what differs
+  await until("the report agrees with who is connected", look, { ms: REPORT_AGREES_MS }).catch(() => {}); // the checker says what differs
   return rooms;
 }

@@ -8,10 +8,11 @@ import { Connection } from "./connection.ts";
 import type { LedgerState } from "./ledger-room.ts";
 import { logFrames } from "./ledger-player.ts";
 import type { Recorder } from "./recorder.ts";
+import { PACE } from "./settings.ts";
 import type { World } from "./world.ts";
 
 const LOOK_EVERY_MS = 700;
-const JOIN_MS = 4_000;
+const JOIN_MS = 4_000 * PACE;
 
 export class Ears {
   readonly #world: World;

@@ -3,6 +3,8 @@
 //   npm run chaos -- [--minutes 3] [--seed N] [--nodes 3] [--faults kill,freeze,…] [--report chaos.html]
 //                    [--sabotage all|one|name,…]
 //
+// CHAOS_PACE=3 makes leases, faults and the rest last three times as long, for a machine that is busy with other things.
+//
 // A seed is a round of three minutes or less, on a cluster of its own; --minutes 60 plays as many rounds, one seed after the
 // other. Which faults there are and how long they last is decided by the seed; which room is where, and what the machine
 // makes of it all, is not.
@@ -19,6 +21,7 @@ import { check, type Verdict } from "./checker/check.ts";
 import { htmlReport } from "./html-report.ts";
 import { FAULT_NAMES, type FaultName } from "./plan.ts";
 import { chaosRun, type Run } from "./run.ts";
+import { PACE } from "./settings.ts";
 import { SABOTAGES, sabotageUrl, type Sabotage } from "./sabotage/list.ts";
 import { textReport } from "./text-report.ts";
 
@@ -27,7 +30,7 @@ const ROUND_MS = 180_000;
 const ASIDE_MS = 40_000;
 const FAULTS_MIN_MS = 10_000;
 const SEEDS_A_SABOTAGE = 5;
-const SABOTAGED_MS = 40_000;
+const SABOTAGED_MS = 40_000 * PACE;
 
 const stopping = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopping.abort());
@@ -96,7 +99,7 @@ async function round(
 function again(options: Options, seed: number, minutes: number): string {
   const { nodes, only } = options;
   return (
-    `npm run chaos -- --seed ${seed} --minutes ${minutes} --nodes ${nodes}` +
+    `${PACE === 1 ? "" : `CHAOS_PACE=${PACE} `}npm run chaos -- --seed ${seed} --minutes ${minutes} --nodes ${nodes}` +
     (only === undefined ? "" : ` --faults ${only.join()}`)
   );
 }

@@ -8,10 +8,11 @@ import { Skip } from "./fault.ts";
 import { FAULTS } from "./faults.ts";
 import type { FaultRecord } from "./history.ts";
 import type { PlannedFault } from "./plan.ts";
+import { PACE } from "./settings.ts";
 import type { World } from "./world.ts";
 
 /** A fault that has not put right what it did by then is given up, and told of. */
-const HEALS_MS = 150_000;
+const HEALS_MS = 150_000 * PACE;
 
 export interface NemesisParts {
   readonly world: World;

@@ -15,11 +15,12 @@ import {
   type FaultContext,
   type Faults,
 } from "./fault.ts";
+import { PACE } from "./settings.ts";
 import type { World } from "./world.ts";
 
 /** A draining node that is not gone by then never will be. */
-const DRAINED_MS = 25_000;
-const TAKES_OVER_MS = 8_000;
+const DRAINED_MS = 25_000 * PACE;
+const TAKES_OVER_MS = 8_000 * PACE;
 const STAYS_AT_LEAST_MS = 6_000;
 const STARVES_AT_LEAST_MS = 1_000;
 /** On a machine that is busy already there is little left to take, and it is starved without. */

@@ -3,7 +3,7 @@
 // lengths lie about the times that somebody waits, just below and just above.
 
 import { seededRandom } from "../load/random.ts";
-import { SETTINGS } from "./settings.ts";
+import { PACE, SETTINGS } from "./settings.ts";
 
 /** How many of each kind there are in the deck. */
 const DECK = {
@@ -52,7 +52,7 @@ export interface PlanOptions {
   readonly stretch?: number;
 }
 
-const GAP_MS = { min: 300, max: 3_300 };
+const GAP_MS = { min: 300 * PACE, max: 3_300 * PACE };
 
 export function drawPlan({ seed, lastsMs, only = FAULT_NAMES, stretch = 1 }: PlanOptions): PlannedFault[] {
   const random = seededRandom(seed * 7_919 + 17);

@@ -11,7 +11,7 @@ import { unleash } from "./nemesis.ts";
 import { connectionsOf, disperse, gather, play, type PartySize } from "./party.ts";
 import { drawPlan, type FaultName } from "./plan.ts";
 import { Recorder } from "./recorder.ts";
-import { SETTINGS, SETTLES_MS } from "./settings.ts";
+import { PACE, SETTINGS, SETTLES_MS } from "./settings.ts";
 import { readTriggerLog, installTriggerLog } from "./trigger-log.ts";
 import { World } from "./world.ts";
 
@@ -47,7 +47,7 @@ export interface Run {
 /** Before the faults begin, so that there is something to lose. */
 const WARMS_UP_MS = 3_000;
 /** What is under way when the players are told to stop may take so long. */
-const STOPS_MS = 45_000;
+const STOPS_MS = 45_000 * PACE;
 
 export async function chaosRun(options: RunOptions): Promise<Run> {
   const { seed, faultsMs, nodes, only, stretch = 1, sabotage, say, signal } = options;
