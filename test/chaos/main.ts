@@ -1,9 +1,10 @@
 // npm run chaos: everything at once, until something gives, or does not.
 //
 //   npm run chaos -- [--minutes 3] [--seed N] [--nodes 3] [--faults kill,freeze,…] [--report chaos.html]
-//                    [--sabotage all|one|name,…]
+//                    [--history chaos.json] [--sabotage all|one|name,…]
 //
 // CHAOS_PACE=3 makes leases, faults and the rest last three times as long, for a machine that is busy with other things.
+// --history writes all logs of the round that --report is about, for what the reports do not tell.
 //
 // A seed is a round of three minutes or less, on a cluster of its own; --minutes 60 plays as many rounds, one seed after the
 // other. Which faults there are and how long they last is decided by the seed; which room is where, and what the machine
@@ -41,6 +42,7 @@ interface Options {
   readonly nodes: number;
   readonly only: readonly FaultName[] | undefined;
   readonly report: string | undefined;
+  readonly history: string | undefined;
   readonly sabotage: string | undefined;
 }
 
@@ -52,6 +54,7 @@ function readOptions(): Options {
       nodes: { type: "string", default: "3" },
       faults: { type: "string" },
       report: { type: "string" },
+      history: { type: "string" },
       sabotage: { type: "string" },
     },
   });
@@ -62,7 +65,15 @@ function readOptions(): Options {
   if (!(minutes > 0)) throw new Error("--minutes must be above 0");
   if (!Number.isInteger(seed)) throw new Error("--seed must be a whole number");
   if (!(nodes >= 2 && nodes <= 5)) throw new Error("--nodes must be from 2 to 5");
-  return { minutes, seed, nodes, only, report: values.report, sabotage: values.sabotage };
+  return {
+    minutes,
+    seed,
+    nodes,
+    only,
+    report: values.report,
+    history: values.history,
+    sabotage: values.sabotage,
+  };
 }
 
 function say(line: string): void {
@@ -115,11 +126,12 @@ async function play(options: Options): Promise<boolean> {
     const isRight = verdict.violations.length === 0;
     if (!isRight) wrong.push(seed);
     process.stdout.write(`${textReport(run, verdict, again(options, seed, minutes))}\n\n`);
-    const file = options.report;
     // The report of the round that failed is worth more than that of a later one that did not.
-    if (file !== undefined && (!isRight || wrong.length === 0)) {
-      writeFileSync(file, htmlReport(run, verdict, again(options, seed, minutes)));
-    }
+    if (isRight && wrong.length > 0) continue;
+    if (options.report !== undefined)
+      writeFileSync(options.report, htmlReport(run, verdict, again(options, seed, minutes)));
+    if (options.history !== undefined)
+      writeFileSync(options.history, JSON.stringify({ ...run.history, violations: verdict.violations }));
   }
   if (rounds > 1) {
     const seeds =

@@ -48,7 +48,7 @@ export interface PlanOptions {
   readonly lastsMs: number;
   /** Of which kinds; all if not given. */
   readonly only?: readonly FaultName[];
-  /** How many times longer than drawn each lasts. */
+  /** How many times longer than drawn each lasts, and the time between two. */
   readonly stretch?: number;
 }
 
@@ -58,7 +58,7 @@ export function drawPlan({ seed, lastsMs, only = FAULT_NAMES, stretch = 1 }: Pla
   const random = seededRandom(seed * 7_919 + 17);
   const plan: PlannedFault[] = [];
   let deck: FaultName[] = [];
-  const gap = (): number => GAP_MS.min + random() * (GAP_MS.max - GAP_MS.min);
+  const gap = (): number => stretch * (GAP_MS.min + random() * (GAP_MS.max - GAP_MS.min));
   for (let atMs = gap() / 2; atMs < lastsMs; atMs += gap()) {
     if (deck.length === 0)
       deck = shuffle(

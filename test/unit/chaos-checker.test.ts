@@ -185,6 +185,23 @@ test("a commit whose answer was lost may stand or not, but in the room as in the
   ]);
 });
 
+test("what nobody heard of may have stood between two epochs, but nothing of the former in another place", () => {
+  const later = (plain: string[]): History =>
+    good()
+      .claim(4, "node-4", 7)
+      .read(4, plain, ["c1", "c2"], { plain: plain.length, committed: 2 })
+      .history();
+  const asked = (history: History): History => ({
+    ...history,
+    ops: [
+      ...history.ops,
+      { ...(history.ops[0] as Append), id: "p5", outcome: "unknown", at: undefined } as never,
+    ],
+  });
+  expect(rules(asked(later(["p1", "p2", "p5"])))).toEqual([]); // p4 was lost, and p5 entered at epoch 3
+  expect(rules(asked(later(["p1", "p4", "p5"])))).toContain("prefix");
+});
+
 test.each<[string, string[], (story: Story) => Story]>([
   [
     "two reads of one epoch that disagree",

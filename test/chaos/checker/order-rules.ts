@@ -16,12 +16,16 @@ export const ordersGoOn: Rule = (room) => {
   return [...violations, ...keepsWhatCommitsCovered(room, epochs), ...deadStayDead(room, epochs)];
 };
 
+/** Of epochs between the two nobody may have heard: what differs then was theirs, if `before` never had it. */
 function startsFromPrefix(room: RoomHistory, before: EpochView, view: EpochView): Violation[] {
   const violations: Violation[] = [];
+  const isNext = view.epoch === before.epoch + 1;
   for (const list of ["plain", "committed"] as const) {
+    const had = new Set(before[list].ids.values());
     for (const [index, id] of before[list].ids) {
       const now = view[list].ids.get(index);
       if (now === undefined || now === id || index >= (view.base?.[list] ?? 0)) continue;
+      if (!isNext && !had.has(now)) break;
       const what = `epoch ${view.epoch} began with ${now} as ${list}[${index}], which was ${id} at epoch ${before.epoch}`;
       violations.push({ rule: "prefix", roomId: room.roomId, what, at: firstHeard(room, view.epoch) });
       break; // all that follow differ too

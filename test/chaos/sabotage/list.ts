@@ -18,7 +18,7 @@ export interface Sabotage {
   readonly by: string;
   /** The faults under which it can show; all if not given. */
   readonly faults?: readonly FaultName[];
-  /** How many times longer than usual these last: what needs a stale owner needs one that stays so for a while. */
+  /** How many times slower than usual they are: what needs a stale owner needs one that stays so for a while. */
   readonly stretch?: number;
 }
 
