@@ -2,6 +2,7 @@
 // the cluster uses is measured again.
 
 import { isDeepStrictEqual } from "node:util";
+import type { Room } from "@colyseus/sdk";
 import { messageOf } from "../../src/errors.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { until } from "../kit/until.ts";
@@ -43,7 +44,7 @@ export async function takeStock(
         attempt(`reading through ${node.nodeId}`, roomId, () => readThrough(world, node.nodeId, roomId)),
       ),
       attempt(`a new arena through ${node.nodeId}`, undefined, async () => {
-        const room = await within(ASK_MS, world.cluster.client(node).create("arena", { name: "late" }));
+        const room = await joined(world, () => world.cluster.client(node).create("arena", { name: "late" }));
         await within(ASK_MS, room.leave());
       }),
     ]);
@@ -83,6 +84,20 @@ export async function takeStock(
   return { healedAt, rooms, failures, levels };
 }
 
+/** As a player would: who is told that a node did not answer in time asks once more. How often that was so is told. */
+async function joined<State>(
+  { recorder }: World,
+  join: () => Promise<Room<unknown, State>>,
+): Promise<Room<unknown, State>> {
+  const leave = (late: Room<unknown, State>): void => void late.leave();
+  try {
+    return await within(ASK_MS, join(), leave);
+  } catch (error) {
+    recorder.refusedJoin(`after healing: ${messageOf(error)}`);
+    return within(ASK_MS, join(), leave);
+  }
+}
+
 /** What players see is what the room says, as soon as its next patch is there. */
 async function agrees(mirror: LedgerState, contents: Contents): Promise<void> {
   const isSo = (): boolean =>
@@ -103,8 +118,9 @@ async function readThrough(world: World, nodeId: string, roomId: string): Promis
   const gateway = cluster.node(nodeId);
   const client = `last-${nodeId}`;
   const invokedAt = systemClock.nowMs();
-  const joining = cluster.client(gateway).joinById<LedgerState>(roomId, { name: client, isEar: true });
-  const room = await within(ASK_MS, joining, (late) => void late.leave());
+  const room = await joined(world, () =>
+    cluster.client(gateway).joinById<LedgerState>(roomId, { name: client, isEar: true }),
+  );
   room.onMessage("*", () => {});
   try {
     const asking = room.request("read" as never, undefined as never, { timeout: ASK_MS }) as unknown;

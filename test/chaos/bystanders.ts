@@ -10,10 +10,13 @@ import { until } from "../kit/until.ts";
 import { seededRandom } from "../load/random.ts";
 import { Connection, joinUntil, type Door } from "./connection.ts";
 import type { Recorder } from "./recorder.ts";
+import { PACE } from "./settings.ts";
 
 const STEP_MS = 400;
 const BUY_EVERY_MS = { min: 700, max: 1_400 };
-const SETTLES_MS = 20_000;
+const SETTLES_MS = 20_000 * PACE;
+/** All nodes may be dead, and Postgres away, one after the other. */
+const INSISTS_MS = 90_000 * PACE;
 
 export interface BystanderOptions {
   readonly recorder: Recorder;
@@ -117,7 +120,7 @@ export class Buyer {
       await systemClock.sleep(min + this.#random() * (max - min), playing).catch(() => {});
       if (playing.aborted || this.#left < 10) continue;
       try {
-        const { paid, left } = await this.shopper.buy("arrow");
+        const { paid, left } = await this.shopper.buy("arrow", INSISTS_MS);
         // Each answer stands on the one before.
         if (left !== this.#left - paid)
           this.#wrong.push(`${this.name} paid ${paid} of ${this.#left}, and has ${left}`);

@@ -67,17 +67,21 @@ export const LINK_FAULTS: Faults<
     return { target: node.nodeId, bit: count(postgres.bites.cut - before, "connections were cut") };
   },
 
-  /** A node without anybody: neither Postgres nor the others. Its own players still reach it. */
+  /**
+   * A node without Postgres and the others: they do not hear each other, or they hear it and it hears nobody, and so is not
+   * told that it does not count any more. Its own players still reach it.
+   */
   isolate: async (context) => {
-    const { world } = context;
+    const { world, random } = context;
     const node = pickNode(context, await world.reachingPostgres());
     const peers = world.serving.filter((other) => other !== node);
-    const links = await cutOff(world, node, peers, ["hears", "says"]);
+    const isDeaf = random() < 0.5;
+    const links = await cutOff(world, node, peers, isDeaf ? ["hears"] : ["hears", "says"]);
     const postgres = await world.holdPostgres(node.nodeId);
     await lasts(context, LINK_HOLD_MIN_MS);
     for (const hold of [...links, postgres]) hold.resume();
     const isWhole = postgres.held > 0 && (peers.length === 0 || sum(links) > 0);
-    const bit = `${postgres.held} messages to Postgres and ${sum(links)} between nodes were held`;
+    const bit = `${postgres.held} messages to Postgres and ${sum(links)} between nodes were held${isDeaf ? ": it hears nobody" : ""}`;
     return { target: node.nodeId, bit: isWhole ? bit : undefined };
   },
 

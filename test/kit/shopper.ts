@@ -59,10 +59,13 @@ export class Shopper {
     return (this.player.mirror as unknown as { customers: Record<string, SeenCustomer> }).customers;
   }
 
-  /** @throws what the room itself said no with, or when the session has ended for good */
-  async buy(item: Item): Promise<Bought> {
+  /**
+   * @param withinMs how long to go on asking
+   * @throws what the room itself said no with, or when the session has ended for good
+   */
+  async buy(item: Item, withinMs = 40_000): Promise<Bought> {
     const key = randomUUID();
-    const { answer, asked } = await this.#insist<Receipt>("buy", { key, item });
+    const { answer, asked } = await this.#insist<Receipt>("buy", { key, item }, withinMs);
     const bought = { ...answer, key, item, asked };
     this.bought.push(bought);
     return bought;
@@ -71,6 +74,7 @@ export class Shopper {
   async #insist<Answer>(
     type: string,
     message: { readonly key: string; readonly item: Item },
+    withinMs: number,
   ): Promise<{ answer: Answer; asked: number }> {
     let asked = 0;
     let why: unknown;
@@ -90,7 +94,7 @@ export class Shopper {
           return false;
         }
       },
-      { ms: 40_000, seen: () => ({ asked, why: String(why), drops: this.player.drops }) },
+      { ms: withinMs, seen: () => ({ asked, why: String(why), drops: this.player.drops }) },
     );
     if ("refusal" in outcome) throw outcome.refusal;
     return { answer: outcome.answer, asked };

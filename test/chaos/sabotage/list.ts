@@ -59,7 +59,7 @@ export const SABOTAGES: readonly Sabotage[] = [
         replace: "",
       },
     ],
-    faults: ["cut-postgres", "storm"],
+    faults: ["isolate"],
     stretch: 3,
   },
   {
