@@ -39,12 +39,14 @@ export function watchGateway(path: string): void {
     });
   };
 
-  Player.prototype.placed = function (this: Player, place, epoch) {
+  Player.prototype.placed = function (this: Player, ...told) {
+    const [, epoch] = told;
     epochOf.set(this, epoch);
-    placed.call(this, place, epoch);
+    placed.apply(this, told);
   };
 
-  Player.prototype.deliver = function (this: Player, message, framed) {
+  Player.prototype.deliver = function (this: Player, ...told) {
+    const [message] = told;
     if (!this.isGone && lines < LINES_MAX) {
       const way = underWay === undefined ? "here" : "link";
       const epoch = underWay?.epoch ?? epochOf.get(this) ?? 0;
@@ -52,6 +54,6 @@ export function watchGateway(path: string): void {
       lines += 1;
       writeSync(file, `${lines < LINES_MAX ? line : IS_FULL}\n`);
     }
-    deliver.call(this, message, framed);
+    deliver.apply(this, told);
   };
 }

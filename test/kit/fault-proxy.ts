@@ -198,6 +198,7 @@ export class Link {
   }
 
   #onAnswered(bytes: Buffer): void {
+    if (this.#isHeld) this.#proxy.bites.held++;
     // Clients send COMMIT when all before it is answered: this is the answer to it.
     if (this.#awaitsLostReply) this.destroy();
     else this.#down.push(bytes);
