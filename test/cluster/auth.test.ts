@@ -46,6 +46,7 @@ test("[AUTH1] a guest signs in by the SDK's own call, and any node's rooms know 
     expect(options).toContain("hello");
     expect(options).not.toContain("ringside:login");
     expect(await ask(room, "fresh")).toEqual({ is: given.user });
+    if (name === "instance") expect(await ask(room, "shown")).toEqual([given.token.split("~")[0]]);
     await room.leave();
   }
 });
@@ -89,6 +90,11 @@ test("[AUTH2] a client refreshes on any node and goes on as the same; one who is
   const second = data as Given;
   expect(second.user).toEqual(first.user);
   expect(second.token).not.toBe(first.token);
+  // From when the answer has left on, the one before is good for a moment only.
+  await until("Postgres knows that it has left", async () => {
+    const [row] = await cluster.sql("SELECT told_at FROM login WHERE login_id = $1", [first.user.loginId]);
+    return row?.["told_at"] instanceof Date;
+  });
   client.auth.token = second.token;
   const third = (await client.auth.signInAnonymously()) as unknown as Given;
   expect(third.user).toEqual(first.user);
@@ -183,6 +189,26 @@ test("[AUTH3] whoever asked for a seat is who sits down in it", async () => {
   const { data } = await one.client.http.post("/matchmake/create/plain", { body: {} });
   const seat = data as Parameters<Client["consumeSeatReservation"]>[0];
   await expect(two.client.consumeSeatReservation(seat)).rejects.toThrow("this token is not valid");
+});
+
+test("[AUTH3] a reconnection token opens the seat of a player who is signed in to that user only, by whatever login", async () => {
+  const owner = await user("owner");
+  const { room } = watch(await owner.client.create("plain"));
+  room.reconnection.enabled = false;
+  room.connection.close(4010); // as a broken connection, to the room
+  await until("they are away", async () => (await cluster.room(room.roomId)).players === 0);
+  const thief = await user("thief");
+  expect(await refused(thief.client.reconnect(room.reconnectionToken))).toMatchObject({
+    message: "seat reservation expired.",
+  });
+  expect(await refused(stranger().reconnect(room.reconnectionToken))).toMatchObject({
+    message: "seat reservation expired.",
+  });
+  const again = await user("owner");
+  const back = watch(await again.client.reconnect(room.reconnectionToken));
+  expect(back.room.sessionId).toBe(room.sessionId);
+  expect(await ask(back.room, "who")).toEqual(owner.given.user);
+  await back.room.leave();
 });
 
 test("no token, and no part of one, is ever logged", async () => {

@@ -57,7 +57,16 @@ class OwnRoom extends PlainRoom {
 
 /** As older games have it. */
 class InstanceRoom extends PlainRoom {
-  override onAuth(): boolean {
+  /** What it was shown of each player's token. */
+  readonly #shown: unknown[] = [];
+
+  constructor() {
+    super();
+    Object.assign(this.messages, { shown: () => this.#shown });
+  }
+
+  override onAuth(_client: Client, _options: unknown, context: AuthContext): boolean {
+    this.#shown.push(context.token);
     return true;
   }
 }
