@@ -142,7 +142,14 @@ function takeBearer(request: IncomingMessage): Bearer | undefined {
   const token = bearerOf(request);
   if (token === undefined) return undefined;
   const bearer = splitToken(token);
-  if (bearer.refresh !== undefined) request.headers.authorization = `Bearer ${bearer.access}`;
+  if (bearer.refresh !== undefined) {
+    const shown = `Bearer ${bearer.access}`;
+    request.headers.authorization = shown;
+    const { rawHeaders } = request;
+    rawHeaders.forEach((name, at) => {
+      if (at % 2 === 0 && name.toLowerCase() === "authorization") rawHeaders[at + 1] = shown;
+    });
+  }
   return bearer;
 }
 

@@ -1,7 +1,8 @@
 // What players sign in and out with, over HTTP. `anonymous` and `userdata` are what the stock SDK itself asks for
 // (`client.auth.signInAnonymously`, `getUserData`, `onChange`); the others are asked for with `client.http`:
 //
-//   POST /auth/anonymous    a guest's login; with a refresh token, the login that it is of, refreshed
+//   POST /auth/anonymous    a guest's login; with a refresh token, the login that it is of, refreshed; with {options: {token}},
+//                           an exchange. The SDK keeps what this one answers, also for when the page is loaded again
 //   POST /auth/refresh      the next token
 //   POST /auth/exchange     {token}: a login for whom the game's backend, or its identity provider, names
 //   POST /auth/signout      {everywhere?}: ends the login, or all of the user's
@@ -79,10 +80,10 @@ export class AuthRoutes {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    const { config, logins } = this.#parts;
-    const ms = config.storeMs + (route === "POST /auth/exchange" ? PROVIDER_MS : 0);
+    const { logins } = this.#parts;
     try {
-      const answer = await this.#inTime(ms, this.#do(route, bearer, request));
+      const body = request.method === "POST" ? await readBody(request) : {};
+      const answer = await this.#do(route, bearer, body);
       if ("code" in answer) {
         refuse(request, response, answer.code, answer.text);
         return;
@@ -98,31 +99,42 @@ export class AuthRoutes {
   async #do(
     route: AuthRoute,
     bearer: Bearer | undefined,
-    request: IncomingMessage,
+    body: Readonly<Record<string, unknown>>,
   ): Promise<Answer | Refusal> {
-    const { config, keys, logins, outside, refreshTokens } = this.#parts;
-    const body = request.method === "POST" ? await readBody(request) : {};
+    const { config, keys, logins, refreshTokens } = this.#parts;
     const refresh = refreshTokens.read(bearer?.refresh);
     switch (route) {
       case "POST /auth/refresh":
-        return refresh === undefined ? refusal("TOKEN_REFUSED") : this.#given(await logins.refresh(refresh));
-      case "POST /auth/anonymous":
+        return refresh === undefined ? refusal("TOKEN_REFUSED") : this.#refresh(refresh);
+      case "POST /auth/anonymous": {
+        const token = (body["options"] as { token?: unknown } | null | undefined)?.token;
+        if (token !== undefined) return this.#exchange(token);
         // Whoever is somebody already goes on as that, and does not become a second guest behind their own back.
-        if (refresh !== undefined) return this.#given(await logins.refresh(refresh));
+        if (refresh !== undefined) return this.#refresh(refresh);
         if (config.guests !== "on") throw new RingsideError("NOT_ALLOWED");
-        return this.#given(await logins.open(`${GUEST_PREFIX}${randomUUID()}`, true, {}));
-      case "POST /auth/exchange": {
-        const user = await outside.verify(body["token"]);
-        if ("code" in user) return user as Refusal;
-        return this.#given(await logins.open(user.userId, false, user.claims));
+        return this.#given(await this.#inTime(logins.open(`${GUEST_PREFIX}${randomUUID()}`, true, {})));
       }
+      case "POST /auth/exchange":
+        return this.#exchange(body["token"]);
       case "POST /auth/signout":
-        return this.#signOut(bearer, refresh, body["everywhere"] === true);
+        return this.#inTime(this.#signOut(bearer, refresh, body["everywhere"] === true));
       case "GET /auth/userdata":
         return this.#userData(bearer);
       case "GET /auth/keys":
         return { body: keys().published };
     }
+  }
+
+  async #refresh(refresh: RefreshToken): Promise<Answer | Refusal> {
+    return this.#given(await this.#inTime(this.#parts.logins.refresh(refresh)));
+  }
+
+  /** A provider that is asked for its keys has a deadline of its own (outside-login.ts). */
+  async #exchange(token: unknown): Promise<Answer | Refusal> {
+    const { config, logins, outside } = this.#parts;
+    const user = await this.#inTime(outside.verify(token), config.storeMs + PROVIDER_MS);
+    if ("code" in user) return user as Refusal;
+    return this.#given(await this.#inTime(logins.open(user.userId, false, user.claims)));
   }
 
   async #given(given: Continued | Refusal): Promise<Answer | Refusal> {
@@ -164,7 +176,7 @@ export class AuthRoutes {
     return (await revocations.check(found.auth)) ?? { body: { user: found.auth } };
   }
 
-  async #inTime<Result>(ms: number, work: Promise<Result>): Promise<Result> {
+  async #inTime<Result>(work: Promise<Result>, ms = this.#parts.config.storeMs): Promise<Result> {
     const { clock } = this.#parts;
     let cancel = (): void => {};
     const late = new Promise<never>((_, reject) => {

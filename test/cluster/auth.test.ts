@@ -75,7 +75,7 @@ test("[AUTH5] an assertion of the game's backend signs in once, and only a good 
   const client = stranger();
   const token = await backend.assertion("once");
   const post = (body: object): Promise<unknown> => client.http.post("/auth/exchange", { body });
-  await post({ token });
+  expect(await post({ token })).toMatchObject({ data: { user: { userId: "once", isGuest: false } } });
   expect(await refused(post({ token }))).toMatchObject({ code: 401 });
   expect(await refused(post({ token: await backend.assertion("guest-1") }))).toMatchObject({ code: 401 });
   expect(await refused(post({ token: `${token}x` }))).toMatchObject({ code: 401 });

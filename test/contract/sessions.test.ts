@@ -83,6 +83,7 @@ async function post(
     method: "POST",
     url,
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    rawHeaders: [],
     complete: true,
     async *[Symbol.asyncIterator]() {},
   } as unknown as IncomingMessage;

@@ -54,11 +54,8 @@ export class Backend {
   /** Somebody who is signed in by it. */
   async user(cluster: TestCluster, userId: string, node?: TestNode, claims?: object): Promise<SignedIn> {
     const client = node === undefined ? stranger(cluster) : forgetful(await cluster.clientVia(node));
-    const { data } = await client.http.post("/auth/exchange", {
-      body: { token: await this.assertion(userId, claims) },
-    });
-    const given = data as Given;
-    client.auth.token = given.token;
+    const token = await this.assertion(userId, claims);
+    const given = (await client.auth.signInAnonymously({ token })) as unknown as Given;
     return { client, given };
   }
 }

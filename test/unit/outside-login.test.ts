@@ -99,6 +99,14 @@ test("[AUTH5] other tokens are refused: of others, for others, over, or by a sec
   expect(await logins.verify(undefined)).toMatchObject({ code: "TOKEN_REFUSED" });
 });
 
+test("[AUTH5] a secret among a provider's keys signs nobody in", async () => {
+  const secret = Buffer.from("a secret that somebody has published, by mistake");
+  const keys = [{ kty: "oct", k: secret.toString("base64url"), kid: "k2", alg: "HS256" }];
+  answer = (response) => response.end(JSON.stringify({ keys }));
+  const signed = await token({}, { alg: "HS256", kid: "k2" }, secret);
+  expect(await outside().verify(signed)).toMatchObject({ code: "TOKEN_REFUSED" });
+});
+
 test.each<[string, (response: http.ServerResponse) => void]>([
   ["fails", (response) => response.writeHead(500).end()],
   ["sends no keys", (response) => response.end("<html>")],
