@@ -97,10 +97,13 @@ export class FrontDoor {
       return;
     }
     try {
+      const atOnce = this.#judge(request, verdict);
+      // Before anything is waited for: the body is coming already.
+      if (atOnce === undefined) this.#boundBody(request, deny);
       const denial =
-        this.#judge(request, verdict) ??
+        atOnce ??
         (await limits.request(request)) ??
-        (await this.#readBody(request, deny)) ??
+        (await this.#readOptions(request)) ??
         (await this.#wait(request, response)) ??
         (await this.#reserve(request, response));
       if (response.destroyed || response.writableEnded) return; // gone meanwhile, or answered
@@ -197,10 +200,9 @@ export class FrontDoor {
       : { code: "NOT_FOUND", why: "panel" };
   }
 
-  async #readBody(request: IncomingMessage, deny: (denial: Denial) => void): Promise<Denial | undefined> {
-    const { config } = this.#parts;
-    boundBody(request, bodyBytesMax(request, config), () => deny({ code: "BODY_TOO_LARGE", why: "body" }));
-    return isMatchmaking(request) ? this.#readOptions(request) : undefined;
+  #boundBody(request: IncomingMessage, deny: (denial: Denial) => void): void {
+    const bytesMax = bodyBytesMax(request, this.#parts.config);
+    boundBody(request, bytesMax, () => deny({ code: "BODY_TOO_LARGE", why: "body" }));
   }
 
   /** Whoever asks for a seat waits behind those who have one. */
@@ -235,6 +237,7 @@ export class FrontDoor {
 
   /** Reads the body before Colyseus does, which would wait for it without an end, and takes it from here. */
   async #readOptions(request: IncomingMessage & { body?: unknown }): Promise<Denial | undefined> {
+    if (!isMatchmaking(request)) return undefined;
     const body = await readBody(request);
     if (body === undefined) return { code: "BAD_REQUEST", why: "malformed" };
     const isJson = /^application\/json\s*(?:;|$)/iu.test(request.headers["content-type"] ?? "");

@@ -66,6 +66,11 @@ test("[DOOR1] a body beyond its bound is refused, told or in chunks; one within 
     const more = await post(node, path, chunked(fits + 1), json);
     expect(more.status, `${path} of one more, in chunks`).toBe(413);
   }
+  // All of it in one packet with its headers.
+  const start = head("POST /echo HTTP/1.1", "Host: x", JSON_TYPE, "Transfer-Encoding: chunked");
+  const packet = `${start}${(60_000).toString(16)}\r\n${" ".repeat(60_000)}\r\n`;
+  const rest = `${(60_000).toString(16)}\r\n${" ".repeat(60_000)}\r\n0\r\n\r\n`;
+  expect(await say(node.publicPort, packet + rest)).toMatch(/^HTTP\/1\.1 413/);
   // Larger than what the kernel would hold: it is refused by what it says of itself, before it has come.
   const huge = await say(
     node.publicPort,
@@ -77,7 +82,7 @@ test("[DOOR1] a body beyond its bound is refused, told or in chunks; one within 
     () => "cut",
   );
   expect([413, "cut"]).toContain(endless);
-  expect(await refusals(node, "body")).toBe(8);
+  expect(await refusals(node, "body")).toBe(9);
   expectUnharmed(cluster);
 });
 
