@@ -4,15 +4,7 @@
 
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
-import {
-  failedRequest,
-  isFullState,
-  isJoin,
-  isLeave,
-  isPatch,
-  readJoin,
-  requestId,
-} from "../colyseus/player-frames.ts";
+import { isFullState, isJoin, isLeave, isPatch, readJoin } from "../colyseus/player-frames.ts";
 import type { Origin, SeatRequest } from "../colyseus/room-transport.ts";
 import type { Config } from "../config.ts";
 import { ERRORS, type ErrorCode } from "../errors.ts";
@@ -20,15 +12,13 @@ import type { Epoch, RoomId } from "../ids.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { JoinDeadline } from "./join-deadline.ts";
 import { MessageBudget } from "./message-budget.ts";
+import { OpenRequests } from "./open-requests.ts";
 import { Outbox } from "./outbox.ts";
-import { frameOf } from "./websocket-frames.ts";
+import { frameOf, isSendableCode } from "./websocket-frames.ts";
 
 /** What a message that waits costs at least, however little it says. */
 const HELD_MESSAGE_BYTES_MIN = 64;
-/** Requests of one player that may be unanswered and still be told of when their room is gone. */
-const REQUESTS_MAX = 256;
 const ABNORMAL_CLOSURE = 1006;
-const WHY_FAILED = "the room moved while this was asked; whether it was done is not known";
 
 /** Why a socket is not read: its player has no place and has said enough, or the link has. */
 type Pause = "no place" | "link";
@@ -81,7 +71,7 @@ export class Player {
   #pausedAtMs = 0;
   /** The player has said that they leave, and was not told yet that they have. */
   #leave: Uint8Array | undefined;
-  readonly #requests = new Set<number>();
+  readonly #requests = new OpenRequests();
   readonly #budget: MessageBudget;
   readonly #joinDeadline: JoinDeadline;
   pingsUnanswered = 0;
@@ -161,10 +151,7 @@ export class Player {
     }
     this.#outbox.message(framed);
     if (isJoin(message)) this.#joined(message);
-    else if (this.#requests.size > 0) {
-      const answered = requestId(message);
-      if (answered !== undefined) this.#requests.delete(answered);
-    }
+    else this.#requests.settle(message);
   }
 
   /** The room closes this connection; 1006 means without a word. */
@@ -192,12 +179,9 @@ export class Player {
       this.close(ABNORMAL_CLOSURE, "");
       return;
     }
-    for (const message of unheard ?? []) {
-      const id = this.#requests.size === 0 ? undefined : requestId(message);
-      if (id !== undefined) this.#requests.delete(id);
-    }
+    for (const message of unheard ?? []) this.#requests.settle(message);
     this.#held = [...(unheard ?? []), ...this.#held];
-    this.#failRequests();
+    this.#requests.fail((message) => this.#outbox.message(frameOf(message)));
     this.#parts.onPlaceLost(this);
   }
 
@@ -237,7 +221,7 @@ export class Player {
   close(code: number, reason: string): void {
     const webSocket = this.#webSocket;
     if (webSocket === undefined) this.#parts.socket.destroy();
-    else if (code === ABNORMAL_CLOSURE || !isSendable(code)) webSocket.terminate();
+    else if (code === ABNORMAL_CLOSURE || !isSendableCode(code)) webSocket.terminate();
     else {
       webSocket.resume(); // or its answer would never be read
       webSocket.close(code, reason);
@@ -332,8 +316,7 @@ export class Player {
       this.#hasAcknowledged = true;
     }
     if (isLeave(message)) this.#leave = message;
-    const asked = requestId(message);
-    if (asked !== undefined && this.#requests.size < REQUESTS_MAX) this.#requests.add(asked);
+    this.#requests.said(message);
     place.send(message);
   }
 
@@ -359,23 +342,9 @@ export class Player {
     if (this.#epoch !== undefined) this.#parts.onJoined(this, this.#epoch, awayMs);
   }
 
-  /** What was asked of the room that is gone is answered by nobody else. */
-  #failRequests(): void {
-    for (const id of this.#requests) {
-      const message = failedRequest(id, WHY_FAILED);
-      this.#outbox.message(frameOf(message));
-    }
-    this.#requests.clear();
-  }
-
   #cutOff(why: string): void {
     if (this.isGone) return;
     this.#parts.onCutOff(this, why);
     this.#webSocket?.terminate();
   }
-}
-
-/** Whether a WebSocket may be closed with this code. */
-function isSendable(code: number): boolean {
-  return (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005) || (code >= 3000 && code <= 4999);
 }

@@ -45,6 +45,11 @@ export function frameOf(message: Uint8Array): Buffer {
   return framed;
 }
 
+/** Whether a WebSocket may be closed with this code. */
+export function isSendableCode(code: number): boolean {
+  return (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005) || (code >= 3000 && code <= 4999);
+}
+
 /** From now on small messages of this connection, one of a server's, do not go through ws's reader. It tells of them as before. */
 export function readSmallMessagesFast(webSocket: WebSocket): void {
   // Under this name ws keeps its reader, and writes to it whatever comes from the socket.
