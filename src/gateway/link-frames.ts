@@ -57,12 +57,54 @@ const EMPTY = Buffer.alloc(0);
 /** What is read is no frame. */
 export class LinkFault extends Error {}
 
-export interface Frame {
+/**
+ * A view of what came from the socket. Most frames are what a player said, of which a room hears ten thousands a second, and
+ * needs only the place and the bytes: what is asked for is read when it is asked for.
+ */
+export class Frame {
   readonly kind: Kind;
-  readonly roomId: RoomId;
   readonly epoch: Epoch;
-  /** All after the epoch. A view of what came from the socket. */
-  readonly body: Buffer;
+  readonly #bytes: Buffer;
+  readonly #idAt: number;
+  readonly #bodyAt: number;
+  readonly #end: number;
+
+  /**
+   * @param from where what follows the frame's length begins
+   * @throws LinkFault when this is no frame
+   */
+  constructor(bytes: Buffer, from: number, end: number) {
+    this.kind = bytes[from] as Kind; // checked on the next line
+    if (!KINDS.has(this.kind)) throw new LinkFault(`a frame of kind ${this.kind}`);
+    const idBytes = bytes[from + 1] ?? 0;
+    this.#bytes = bytes;
+    this.#idAt = from + 2;
+    this.#bodyAt = from + 2 + idBytes + 8;
+    this.#end = end;
+    if (idBytes > ROOM_ID_BYTES_MAX || end < this.#bodyAt) throw new LinkFault("a frame without its room");
+    this.epoch = bytes.readDoubleLE(this.#bodyAt - 8) as Epoch;
+    if (!Number.isSafeInteger(this.epoch) || this.epoch < 0) throw new LinkFault("a frame of no epoch");
+    const bodyBytes = end - this.#bodyAt;
+    if (bodyBytes < 4) throw new LinkFault(`a frame of kind ${this.kind} without its place`);
+    if (this.kind !== KIND.down) return;
+    const recipients = bodyBytes - 4 - this.number;
+    if (recipients < 4 || recipients % 4 !== 0) throw new LinkFault("a message without recipients");
+  }
+
+  /** Only ever looked up: an id that is none names no room. */
+  get roomId(): RoomId {
+    return this.#bytes.toString("latin1", this.#idAt, this.#bodyAt - 8) as RoomId;
+  }
+
+  /** The place that it is about; of `down`, the length of its message. */
+  get number(): number {
+    return this.#bytes.readUInt32LE(this.#bodyAt);
+  }
+
+  /** What follows that number. */
+  get rest(): Buffer {
+    return this.#bytes.subarray(this.#bodyAt + 4, this.#end);
+  }
 }
 
 /** The part of a frame that names the room and its activation, made once for many. */
@@ -180,60 +222,43 @@ export class LinkReader {
     this.#parts.push(chunk);
     this.#bytes += chunk.length;
     if (this.#bytes < this.#needed) return;
-    let all = this.#parts.length === 1 ? chunk : Buffer.concat(this.#parts, this.#bytes);
+    const all = this.#parts.length === 1 ? chunk : Buffer.concat(this.#parts, this.#bytes);
     this.#needed = 4;
-    while (all.length >= 4) {
-      const length = all.readUInt32LE(0);
+    let at = 0;
+    while (all.length - at >= 4) {
+      const length = all.readUInt32LE(at);
       if (length < 10 || length > FRAME_BYTES_MAX) throw new LinkFault(`a frame of ${length} bytes`);
+      const end = at + 4 + length;
       this.#needed = 4 + length;
-      if (all.length < 4 + length) break;
-      take(frameFrom(all.subarray(4, 4 + length)));
-      all = all.subarray(4 + length);
+      if (end > all.length) break;
+      take(new Frame(all, at + 4, end));
+      at = end;
       this.#needed = 4;
     }
-    this.#parts = all.length === 0 ? [] : [all];
-    this.#bytes = all.length;
+    this.#bytes = all.length - at;
+    this.#parts = this.#bytes === 0 ? [] : [all.subarray(at)];
   }
-}
-
-function frameFrom(bytes: Buffer): Frame {
-  const kind = bytes[0] as Kind; // checked on the next line
-  if (!KINDS.has(kind)) throw new LinkFault(`a frame of kind ${kind}`);
-  const idBytes = bytes[1] ?? 0;
-  const bodyAt = 2 + idBytes + 8;
-  if (idBytes > ROOM_ID_BYTES_MAX || bytes.length < bodyAt) throw new LinkFault("a frame without its room");
-  // Only ever looked up: an id that is none names no room.
-  const roomId = bytes.toString("latin1", 2, 2 + idBytes) as RoomId;
-  const epoch = bytes.readDoubleLE(2 + idBytes) as Epoch;
-  if (!Number.isSafeInteger(epoch) || epoch < 0) throw new LinkFault("a frame of no epoch");
-  const body = bytes.subarray(bodyAt);
-  if (body.length < 4) throw new LinkFault(`a frame of kind ${kind} without its place`);
-  if (kind === KIND.down) {
-    const recipients = body.length - 4 - body.readUInt32LE(0);
-    if (recipients < 4 || recipients % 4 !== 0) throw new LinkFault("a message without recipients");
-  }
-  return { kind, roomId, epoch, body };
 }
 
 /** The place that a frame is about; not for `down`. */
 export function placeOf(frame: Frame): number {
-  return frame.body.readUInt32LE(0);
+  return frame.number;
 }
 
 /** What a frame says of its place; not for `down`. */
 export function restOf(frame: Frame): Buffer {
-  return frame.body.subarray(4);
+  return frame.rest;
 }
 
 /** The bytes of a `down` frame. */
 export function messageOf(frame: Frame): Buffer {
-  return frame.body.subarray(4, 4 + frame.body.readUInt32LE(0));
+  return frame.rest.subarray(0, frame.number);
 }
 
 /** Calls `give` with the place of each who gets a `down` frame. */
 export function eachRecipient(frame: Frame, give: (place: number) => void): void {
-  const { body } = frame;
-  for (let at = 4 + body.readUInt32LE(0); at < body.length; at += 4) give(body.readUInt32LE(at));
+  const { number: messageBytes, rest } = frame;
+  for (let at = messageBytes; at < rest.length; at += 4) give(rest.readUInt32LE(at));
 }
 
 /** A close code and its reason, as the body of `close` and `gone`. */
