@@ -58,6 +58,8 @@ export class OwnerLink implements Line {
   readonly #end: LinkEnd;
   readonly #openings = new Map<number, Opening>();
   readonly #places = new Map<number, Held>();
+  /** Who hears what comes for a place, which is all that a message to many players asks for: until it is cut. */
+  readonly #hearers = new Map<number, Player>();
   readonly #paused = new Set<Player>();
   #lastPlace = 0;
 
@@ -141,8 +143,7 @@ export class OwnerLink implements Line {
     const message = messageOf(frame);
     const framed = frameOf(message);
     eachRecipient(frame, (place) => {
-      const held = this.#places.get(place);
-      if (held !== undefined && held.unheard === undefined) held.player.deliver(message, framed);
+      this.#hearers.get(place)?.deliver(message, framed);
     });
   }
 
@@ -157,6 +158,7 @@ export class OwnerLink implements Line {
     }
     const { player, settle } = opening;
     this.#places.set(place, { player, head, unheard: undefined });
+    this.#hearers.set(place, player);
     player.placed(this.#heldPlace(place, head, player), epoch, perSecond);
     settle(true);
   }
@@ -173,6 +175,7 @@ export class OwnerLink implements Line {
         // One that is being cut has said so already.
         if (this.#places.get(place)?.unheard !== undefined) return;
         this.#places.delete(place);
+        this.#hearers.delete(place);
         this.#end.put(KIND.gone, head, place, closing(code));
       },
       resync: () => this.#end.put(KIND.resync, head, place),
@@ -182,6 +185,7 @@ export class OwnerLink implements Line {
   #close(place: number, body: Buffer): void {
     const held = this.#places.get(place);
     this.#places.delete(place);
+    this.#hearers.delete(place);
     const { code, reason } = readClosing(body);
     held?.player.closed(code, reason);
   }
@@ -190,6 +194,7 @@ export class OwnerLink implements Line {
     const held = this.#places.get(place);
     if (held === undefined || held.unheard !== undefined) return;
     held.unheard = [];
+    this.#hearers.delete(place);
     held.player.holdWords();
     // What is on its way to the owner is given back before it answers this.
     this.#end.put(KIND.gone, held.head, place, closing(ABNORMAL_CLOSURE));
@@ -213,6 +218,7 @@ export class OwnerLink implements Line {
     const places = [...this.#places.values()];
     const openings = [...this.#openings.values()];
     this.#places.clear();
+    this.#hearers.clear();
     this.#drained();
     events.emit("link:lost", { toNodeId: member.nodeId, why, players: places.length });
     for (const { settle } of openings) settle(false);

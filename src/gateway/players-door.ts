@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
 import { ERRORS } from "../errors.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { forgetTimeout } from "../runtime/forget-timeout.ts";
 import type { Player } from "./player.ts";
 import { readSmallMessagesFast } from "./websocket-frames.ts";
 
@@ -64,7 +65,10 @@ export class PlayersDoor {
   complete({ request, socket, head }: Upgrade): WebSocket | undefined {
     let completed: WebSocket | undefined;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => (completed = webSocket));
-    if (completed !== undefined) readSmallMessagesFast(completed);
+    if (completed !== undefined) {
+      readSmallMessagesFast(completed);
+      forgetTimeout(socket); // of the HTTP server's; ws has called it off
+    }
     return completed;
   }
 
