@@ -2,6 +2,15 @@
 
 import type { Player } from "./player.ts";
 
+/** A place at an owner, as the gateway holds it. */
+export interface HeldPlace {
+  send(bytes: Uint8Array): void;
+  /** The player is gone. */
+  leave(code: number): void;
+  /** Patches were left out: the full state, please. */
+  resync(): void;
+}
+
 export interface Line {
   /**
    * Asks for a place for a player, in the room and for the seat that they ask for.

@@ -1,11 +1,13 @@
 // The line within one node: its own players in its own rooms. No frames and no link; a message is made a WebSocket frame
 // once, and written to each socket in the same stretch of code in which the lease was asked.
 
+import { isPatch } from "../colyseus/player-frames.ts";
 import { Place, type PlaceEnd } from "../colyseus/room-place.ts";
 import type { RoomTransport } from "../colyseus/room-transport.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import type { EpochGate } from "./epoch-gate.ts";
 import type { Line } from "./line.ts";
+import type { Outbox } from "./outbox.ts";
 import type { Player } from "./player.ts";
 import { frameOf } from "./websocket-frames.ts";
 
@@ -47,13 +49,16 @@ export class LocalLine implements Line {
 
 class LocalEnd implements PlaceEnd {
   readonly #player: Player;
+  readonly #outbox: Outbox;
 
   constructor(player: Player) {
     this.#player = player;
+    this.#outbox = player.outbox;
   }
 
   send(bytes: Uint8Array): void {
-    this.#player.deliver(bytes, framedOnce(bytes));
+    if (isPatch(bytes)) this.#outbox.patch(framedOnce(bytes));
+    else this.#player.deliver(bytes, framedOnce(bytes));
   }
 
   close(code: number, reason: string): void {

@@ -21,7 +21,11 @@ export interface OutboxParts {
   readonly onCutOff: (why: string) => void;
 }
 
-/** Takes whole WebSocket frames, of which the same may go to many players. */
+/**
+ * Takes whole WebSocket frames, of which the same may go to many players. Whoever has a patch for many gives it to their
+ * outboxes and leaves the players alone: of thousands, none is in the processor's cache when it is their turn, and each object
+ * that is looked at on the way to the socket is waited for.
+ */
 export class Outbox {
   readonly #parts: OutboxParts;
   readonly #socket: Duplex;
@@ -30,6 +34,7 @@ export class Outbox {
   #allowedBytes = BEHIND_BYTES;
   #resyncedAtMs = Number.NEGATIVE_INFINITY;
   #cancelDeadline = (): void => {};
+  #isOver = false;
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
@@ -56,12 +61,14 @@ export class Outbox {
     this.#write(framed, false);
   }
 
-  /** The connection is over. */
+  /** The connection ends: nothing follows what was said last. */
   stop(): void {
+    this.#isOver = true;
     this.#cancelDeadline();
   }
 
   #write(framed: Buffer, mayBeLeftOut: boolean): void {
+    if (this.#isOver || !this.#socket.writable) return;
     const queued = this.#socket.writableLength;
     // Nearly always. One message may be larger than the bound, or nobody could join a room with a large state.
     if (queued === 0 && !this.#isBehind) {

@@ -4,12 +4,13 @@
 // What a player said to an owner that died is lost or was heard, nobody knows which, and is never said twice. An owner that
 // lets a player go on purpose gives back what it has not heard, and only then is the player led on.
 
+import { isPatch } from "../colyseus/player-frames.ts";
 import type { EventBus } from "../events.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import type { Member } from "../membership/view.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { EpochGate } from "./epoch-gate.ts";
-import type { Line } from "./line.ts";
+import type { HeldPlace, Line } from "./line.ts";
 import type { Called } from "./link-door.ts";
 import { LinkEnd } from "./link-end.ts";
 import {
@@ -24,7 +25,8 @@ import {
   readRate,
   restOf,
 } from "./link-frames.ts";
-import type { HeldPlace, Player } from "./player.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Player } from "./player.ts";
 import { frameOf } from "./websocket-frames.ts";
 
 /** Bytes of what players say that may wait for the link; past it their sockets are not read. */
@@ -58,8 +60,8 @@ export class OwnerLink implements Line {
   readonly #end: LinkEnd;
   readonly #openings = new Map<number, Opening>();
   readonly #places = new Map<number, Held>();
-  /** Who hears what comes for a place, which is all that a message to many players asks for: until it is cut. */
-  readonly #hearers = new Map<number, Player>();
+  /** Where patches for a place go, until it is cut. */
+  readonly #outboxes = new Map<number, Outbox>();
   readonly #paused = new Set<Player>();
   #lastPlace = 0;
 
@@ -142,8 +144,13 @@ export class OwnerLink implements Line {
     if (frame.epoch < (this.#parts.gate.newest(frame.roomId) ?? 0)) return;
     const message = messageOf(frame);
     const framed = frameOf(message);
+    if (isPatch(message)) {
+      eachRecipient(frame, (place) => this.#outboxes.get(place)?.patch(framed));
+      return;
+    }
     eachRecipient(frame, (place) => {
-      this.#hearers.get(place)?.deliver(message, framed);
+      const held = this.#places.get(place);
+      if (held !== undefined && held.unheard === undefined) held.player.deliver(message, framed);
     });
   }
 
@@ -158,7 +165,7 @@ export class OwnerLink implements Line {
     }
     const { player, settle } = opening;
     this.#places.set(place, { player, head, unheard: undefined });
-    this.#hearers.set(place, player);
+    this.#outboxes.set(place, player.outbox);
     player.placed(this.#heldPlace(place, head, player), epoch, perSecond);
     settle(true);
   }
@@ -175,7 +182,7 @@ export class OwnerLink implements Line {
         // One that is being cut has said so already.
         if (this.#places.get(place)?.unheard !== undefined) return;
         this.#places.delete(place);
-        this.#hearers.delete(place);
+        this.#outboxes.delete(place);
         this.#end.put(KIND.gone, head, place, closing(code));
       },
       resync: () => this.#end.put(KIND.resync, head, place),
@@ -185,7 +192,7 @@ export class OwnerLink implements Line {
   #close(place: number, body: Buffer): void {
     const held = this.#places.get(place);
     this.#places.delete(place);
-    this.#hearers.delete(place);
+    this.#outboxes.delete(place);
     const { code, reason } = readClosing(body);
     held?.player.closed(code, reason);
   }
@@ -194,7 +201,7 @@ export class OwnerLink implements Line {
     const held = this.#places.get(place);
     if (held === undefined || held.unheard !== undefined) return;
     held.unheard = [];
-    this.#hearers.delete(place);
+    this.#outboxes.delete(place);
     held.player.holdWords();
     // What is on its way to the owner is given back before it answers this.
     this.#end.put(KIND.gone, held.head, place, closing(ABNORMAL_CLOSURE));
@@ -218,7 +225,7 @@ export class OwnerLink implements Line {
     const places = [...this.#places.values()];
     const openings = [...this.#openings.values()];
     this.#places.clear();
-    this.#hearers.clear();
+    this.#outboxes.clear();
     this.#drained();
     events.emit("link:lost", { toNodeId: member.nodeId, why, players: places.length });
     for (const { settle } of openings) settle(false);

@@ -4,17 +4,18 @@
 
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
-import { isFullState, isJoin, isLeave, isPatch, readJoin } from "../colyseus/player-frames.ts";
+import { isFullState, isJoin, isLeave, readJoin } from "../colyseus/player-frames.ts";
 import type { Origin, SeatRequest } from "../colyseus/room-transport.ts";
 import type { Config } from "../config.ts";
 import { ERRORS, type ErrorCode } from "../errors.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { JoinDeadline } from "./join-deadline.ts";
+import type { HeldPlace } from "./line.ts";
 import { MessageBudget } from "./message-budget.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { Outbox } from "./outbox.ts";
-import { frameOf, isSendableCode } from "./websocket-frames.ts";
+import { frameOf, isSendableCode, readSmallMessagesFast } from "./websocket-frames.ts";
 
 /** What a message that waits costs at least, however little it says. */
 const HELD_MESSAGE_BYTES_MIN = 64;
@@ -22,15 +23,6 @@ const ABNORMAL_CLOSURE = 1006;
 
 /** Why a socket is not read: its player has no place and has said enough, or the link has. */
 type Pause = "no place" | "link";
-
-/** A place at an owner, as the gateway holds it. */
-export interface HeldPlace {
-  send(bytes: Uint8Array): void;
-  /** The player is gone. */
-  leave(code: number): void;
-  /** Patches were left out: the full state, please. */
-  resync(): void;
-}
 
 export interface PlayerParts {
   readonly config: Config;
@@ -98,6 +90,11 @@ export class Player {
     return this.#parts.seat.sessionId;
   }
 
+  /** For patches, which are nobody's affair but the socket's. */
+  get outbox(): Outbox {
+    return this.#outbox;
+  }
+
   get origin(): Origin {
     return this.#parts.origin;
   }
@@ -141,10 +138,6 @@ export class Player {
   /** @param framed `message` as a whole WebSocket frame, the same object for all who get it */
   deliver(message: Uint8Array, framed: Buffer): void {
     if (this.isGone) return;
-    if (isPatch(message)) {
-      this.#outbox.patch(framed);
-      return;
-    }
     if (isFullState(message)) {
       this.#outbox.fullState(framed);
       return;
@@ -225,6 +218,7 @@ export class Player {
     else {
       webSocket.resume(); // or its answer would never be read
       webSocket.close(code, reason);
+      this.#outbox.stop();
     }
   }
 
@@ -245,7 +239,9 @@ export class Player {
       return;
     }
     this.#webSocket = webSocket;
-    webSocket.on("error", () => {}); // a close follows
+    const stop = (): void => this.#outbox.stop();
+    readSmallMessagesFast(webSocket, stop);
+    webSocket.on("error", stop); // a close follows
     // Who has not read the last answers needs no more of them.
     webSocket.on("ping", (data: Buffer) => {
       if (this.#spends() && !this.#outbox.isFull) webSocket.pong(data);
@@ -297,6 +293,7 @@ export class Player {
     this.#held = [];
     for (const event of ["message", "ping", "pong"]) webSocket.removeAllListeners(event);
     webSocket.close(close, text);
+    this.#outbox.stop();
     webSocket.pause(); // nothing more of them is looked at, until the time for their goodbye is over
   }
 

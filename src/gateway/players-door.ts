@@ -8,7 +8,6 @@ import { ERRORS } from "../errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { forgetTimeout } from "../runtime/forget-timeout.ts";
 import type { Player } from "./player.ts";
-import { readSmallMessagesFast } from "./websocket-frames.ts";
 
 /** What Colyseus's own transport sets: how often players are pinged. */
 const PING_EVERY_MS = 3_000;
@@ -65,10 +64,7 @@ export class PlayersDoor {
   complete({ request, socket, head }: Upgrade): WebSocket | undefined {
     let completed: WebSocket | undefined;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => (completed = webSocket));
-    if (completed !== undefined) {
-      readSmallMessagesFast(completed);
-      forgetTimeout(socket); // of the HTTP server's; ws has called it off
-    }
+    forgetTimeout(socket); // of the HTTP server's; ws has called it off
     return completed;
   }
 

@@ -50,11 +50,20 @@ export function isSendableCode(code: number): boolean {
   return (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005) || (code >= 3000 && code <= 4999);
 }
 
-/** From now on small messages of this connection, one of a server's, do not go through ws's reader. It tells of them as before. */
-export function readSmallMessagesFast(webSocket: WebSocket): void {
+/**
+ * From now on small messages of this connection, one of a server's, do not go through ws's reader. It tells of them as before.
+ *
+ * @param onClosing the player has said goodbye, and was answered: nothing may follow
+ */
+export function readSmallMessagesFast(webSocket: WebSocket, onClosing: () => void): void {
   // Under this name ws keeps its reader, and writes to it whatever comes from the socket.
   const receiver = (webSocket as unknown as { readonly _receiver: Receiver })._receiver;
-  const readAll = receiver.write.bind(receiver);
+  const write = receiver.write.bind(receiver);
+  const readAll = (chunk: Buffer): boolean => {
+    const mayGoOn = write(chunk);
+    if (webSocket.readyState !== webSocket.OPEN) onClosing();
+    return mayGoOn;
+  };
   receiver.write = (chunk) => {
     if (receiver._bufferedBytes > 0 || receiver._state !== 0 || receiver._fragmented !== 0)
       return readAll(chunk);

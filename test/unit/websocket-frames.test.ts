@@ -14,6 +14,8 @@ const BYTES_MAX = 4 * 1024;
 
 class Wire extends Duplex {
   readonly written: Buffer[] = [];
+  /** How often it was told that a connection over it ends. */
+  ends = 0;
 
   override _read(): void {}
 
@@ -37,7 +39,7 @@ function connect(wire: Wire, isFast: boolean): WebSocket {
   let connected: WebSocket | undefined;
   new WebSocketServer(options).handleUpgrade(request, wire, Buffer.alloc(0), (it) => (connected = it));
   if (connected === undefined) throw new Error("the upgrade was refused");
-  if (isFast) readSmallMessagesFast(connected);
+  if (isFast) readSmallMessagesFast(connected, () => wire.ends++);
   return connected;
 }
 
@@ -184,6 +186,18 @@ test("nothing is heard after what was no frame, even if it came in the same brea
   const expected = await seenOf(pieces, { at: 0, act: "pause" }, false, false);
   expect(expected).toContainEqual(["error", "WS_ERR_UNEXPECTED_RSV_2_3", expect.any(String)]);
   expect(await seenOf(pieces, { at: 0, act: "pause" }, false, true)).toEqual(expected);
+});
+
+test("that a player says goodbye is told before anything else can be said to them", async () => {
+  const wire = new Wire();
+  const webSocket = connect(wire, true);
+  wire.push(Buffer.from("898000000000828100000000ff", "hex")); // a ping, and a message
+  await nextTurn();
+  expect(wire.ends).toBe(0);
+  wire.on("data", () => expect(wire.ends).toBe(webSocket.readyState === webSocket.OPEN ? 0 : 1));
+  wire.push(Buffer.from("888200000000" + "03e8", "hex"));
+  await nextTurn();
+  expect(wire.ends).toBe(1);
 });
 
 test("small messages that come in one piece do not go through ws's reader", async () => {
