@@ -62,7 +62,7 @@ for (const [where, gatewayName] of [
     const codes: number[] = [];
     slow.room.onDrop((code) => void codes.push(code));
     const cutOff = cluster.events.next("player:cut-off", undefined, 60_000);
-    line.stall();
+    line.stall({ isAlive: true });
     const { facts, nodeId } = await cutOff;
     expect(facts).toMatchObject({ roomId: slow.roomId, sessionId: slow.sessionId });
     expect(nodeId).toBe(gateway.nodeId);
