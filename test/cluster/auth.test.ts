@@ -1,5 +1,6 @@
 // Players who are signed in, on the stock SDK: as guests and by the game's backend, in rooms of every kind, through failovers.
 
+import { Protocol } from "@colyseus/core";
 import type { Client } from "@colyseus/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
@@ -172,11 +173,15 @@ test("[AUTH3] a failover keeps client.auth, and gives no seat back to who was si
   const url = new URL((other.room.connection as unknown as { url: string }).url);
   url.searchParams.set("reconnectionToken", other.room.reconnectionToken.split(":")[1] ?? "");
   url.searchParams.set("skipHandshake", "1");
+  const heard: (number | undefined)[] = [];
   const closed = await new Promise<number>((resolve) => {
     const socket = new WebSocket(url);
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("message", ({ data }) => heard.push(new Uint8Array(data as ArrayBuffer)[0]));
     socket.addEventListener("close", ({ code }) => resolve(code));
   });
   expect(closed).toBe(4401);
+  expect(heard).toEqual([Protocol.ERROR]); // not a moment in their seat
   expect(await refused(away.client.reconnect(other.room.reconnectionToken))).toMatchObject({ code: 401 });
   expect(seated?.left).toBeUndefined();
   await room.leave();
