@@ -39,7 +39,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   },
   {
     name: "open-gate",
-    what: "a gateway lets through whatever epoch comes, from an owner that goes on and on a link that is kept",
+    what: "a gateway lets through whatever epoch comes, from an owner that goes on, on a link that nothing ends",
     by: "one-gate",
     edits: [
       LEASE_NEVER_ENDS,
@@ -47,6 +47,11 @@ export const SABOTAGES: readonly Sabotage[] = [
         file: "src/gateway/owner-links.ts",
         find: 'if (memberOf(view, incarnation) === undefined) link.close("the owner does not count any more");',
         replace: "",
+      },
+      {
+        file: "src/gateway/link-end.ts",
+        find: "if (this.#silentLooks >= LOOKS) {",
+        replace: "if (this.#silentLooks >= 1e9) {",
       },
       {
         file: "src/gateway/epoch-gate.ts",
