@@ -144,6 +144,9 @@ export class Router {
     this.#held.add(socket);
     const dropped = (): void => void socket.destroy();
     socket.on("error", dropped);
+    // Who hangs up while they wait ends their side only. Left in the queue, such a call would take the seat from the same
+    // player's next one, which may have come in through another node meanwhile.
+    socket.on("end", dropped);
     const player = this.#playerOf(arrival);
     try {
       const led = await this.#lead(player, clock.monotonicMs() + config.upgradeHoldMs);
@@ -153,6 +156,7 @@ export class Router {
       }
     } finally {
       socket.off("error", dropped);
+      socket.off("end", dropped);
       this.#held.delete(socket);
       if (!player.isPlaced) arrival.onSettled?.();
     }
