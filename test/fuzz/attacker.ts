@@ -19,6 +19,8 @@ export interface Progress {
   readonly ends: Readonly<Record<string, number>>;
   /** The bouts that are under way or have just ended, the newest last. */
   readonly recent: readonly (readonly [Kind, number])[];
+  /** Of each seat that was taken, the number of the bout; with the last word only. */
+  readonly seats: ReadonlyMap<string, number>;
   /** The number after the last bout of any kind. */
   readonly next: number;
   readonly isDone: boolean;
@@ -32,6 +34,8 @@ const sent: Record<Kind, number> = { http: 0, frames: 0, ipc: 0 };
 const ends: Record<string, number> = {};
 const recent: (readonly [Kind, number])[] = [];
 const next: Record<Kind, number> = { http: from, frames: from, ipc: from };
+const seats = new Map<string, number>();
+const NONE: ReadonlyMap<string, number> = new Map();
 let isStopped = false;
 parentPort?.on("message", () => (isStopped = true));
 
@@ -40,6 +44,7 @@ async function fight(kind: Kind, index: number): Promise<void> {
   if (recent.length > RECENT) recent.shift();
   const outcome = await bout(field, kind, index);
   sent[kind] += outcome.sent;
+  if (outcome.sessionId !== undefined) seats.set(outcome.sessionId, index);
   if (kind === "frames") ends[outcome.end] = (ends[outcome.end] ?? 0) + 1;
 }
 
@@ -52,7 +57,14 @@ async function keepFighting(kind: Kind): Promise<void> {
 }
 
 const tell = (isDone: boolean): void => {
-  const progress: Progress = { sent, ends, recent, next: Math.max(...Object.values(next)), isDone };
+  const progress: Progress = {
+    sent,
+    ends,
+    recent,
+    seats: isDone ? seats : NONE,
+    next: Math.max(...Object.values(next)),
+    isDone,
+  };
   parentPort?.postMessage(progress);
 };
 const telling = setInterval(() => tell(false), TELL_EVERY_MS);

@@ -30,6 +30,8 @@ export interface Outcome {
   readonly sent: number;
   /** How it ended, in a word. */
   readonly end: string;
+  /** Whose seat it was, if it was somebody's. */
+  readonly sessionId?: string;
 }
 
 const REQUESTS_A_BOUT = 10;
@@ -143,7 +145,7 @@ interface FramesPlan {
   readonly goodbye: "leaves" | "cuts" | "stays";
 }
 
-function framesPlan(chance: Chance, { rooms }: Field): FramesPlan {
+export function framesPlan(chance: Chance, { rooms }: Field): FramesPlan {
   const room = chance.pick(rooms);
   let query = "";
   if (chance.oneIn(40)) query += `&reconnectionToken=${encodeURIComponent(chance.text(40))}`;
@@ -175,7 +177,7 @@ async function framesBout(chance: Chance, field: Field, { publicPort }: Target):
   );
   if (!(await heard.untilSeated(SEAT_MS))) {
     socket.destroy();
-    return { sent: 0, end: `not seated, ${heard.end}` };
+    return { sent: 0, end: `not seated, ${heard.end}`, sessionId: reserved };
   }
   if (plan.acknowledges) socket.write(acknowledging(chance));
   let sent = 0;
@@ -194,7 +196,7 @@ async function framesBout(chance: Chance, field: Field, { publicPort }: Target):
   if (plan.goodbye !== "cuts") await heard.untilOver(GOODBYE_MS);
   const end = heard.isOver ? heard.end : plan.goodbye;
   socket.destroy();
-  return { sent, end };
+  return { sent, end, sessionId: reserved };
 }
 
 async function reserve(port: number, roomId: string): Promise<string | undefined> {
