@@ -10,6 +10,7 @@ import type { Config } from "../config.ts";
 import { ERRORS, type ErrorCode } from "../errors.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { closeReason } from "./close-reason.ts";
 import { JoinDeadline } from "./join-deadline.ts";
 import type { HeldPlace } from "./line.ts";
 import { MessageBudget } from "./message-budget.ts";
@@ -217,7 +218,7 @@ export class Player {
     else if (code === ABNORMAL_CLOSURE || !isSendableCode(code)) webSocket.terminate();
     else {
       webSocket.resume(); // or its answer would never be read
-      webSocket.close(code, reason);
+      webSocket.close(code, closeReason(reason));
       this.#outbox.stop();
     }
   }
