@@ -150,6 +150,10 @@ describe.each(["node-a", "node-b"])("whose owner is node-a, at %s", (gateway) =>
         (socket) => socket.send(Buffer.of(13, 0xa3, 97, 100, 100, 0xdd, 255, 255, 255, 255)),
       ],
     ];
+    // The room's reason for the close quotes it, and is longer than a close frame.
+    const name = Buffer.from("\u20ac".repeat(100));
+    const unheard = Buffer.concat([Buffer.of(13, 0xda, name.length & 255, name.length >> 8), name]);
+    nonsense.push(["a message of a long type that nobody hears", 4002, (socket) => socket.send(unheard)]);
     for (const [what, code, send] of nonsense) {
       const { seat, socket } = await raw(cluster, bystander, gateway);
       await seat.acknowledge();
