@@ -6,7 +6,9 @@
 // written as it happens, so that nothing is missing when the process is killed.
 
 import { openSync, writeSync } from "node:fs";
+import { Protocol } from "@colyseus/core";
 import { KIND, LinkReader, type Frame } from "../../src/gateway/link-frames.ts";
+import { Outbox } from "../../src/gateway/outbox.ts";
 import { Player } from "../../src/gateway/player.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
@@ -22,10 +24,20 @@ export function watchGateway(path: string): void {
   /** The message of an owner that is being dealt with: what is delivered meanwhile is what it says. */
   let underWay: Frame | undefined;
   const epochOf = new WeakMap<Player, number>();
+  const playerOf = new WeakMap<Outbox, Player>();
+  const note = (player: Player, code: number | undefined): void => {
+    if (player.isGone || lines >= LINES_MAX) return;
+    const way = underWay === undefined ? "here" : "link";
+    const epoch = underWay?.epoch ?? epochOf.get(player) ?? 0;
+    lines += 1;
+    const line = [systemClock.nowMs(), player.roomId, epoch, player.sessionId, code, way].join(" ");
+    writeSync(file, `${lines < LINES_MAX ? line : IS_FULL}\n`);
+  };
 
   // oxlint-disable typescript/unbound-method -- each is called with its own `this`
   const { push } = LinkReader.prototype;
   const { placed, deliver } = Player.prototype;
+  const { patch } = Outbox.prototype;
   // oxlint-enable typescript/unbound-method
 
   LinkReader.prototype.push = function (this: LinkReader, chunk, take) {
@@ -42,18 +54,19 @@ export function watchGateway(path: string): void {
   Player.prototype.placed = function (this: Player, ...told) {
     const [, epoch] = told;
     epochOf.set(this, epoch);
+    playerOf.set(this.outbox, this);
     placed.apply(this, told);
   };
 
   Player.prototype.deliver = function (this: Player, ...told) {
-    const [message] = told;
-    if (!this.isGone && lines < LINES_MAX) {
-      const way = underWay === undefined ? "here" : "link";
-      const epoch = underWay?.epoch ?? epochOf.get(this) ?? 0;
-      const line = [systemClock.nowMs(), this.roomId, epoch, this.sessionId, message[0], way].join(" ");
-      lines += 1;
-      writeSync(file, `${lines < LINES_MAX ? line : IS_FULL}\n`);
-    }
+    note(this, told[0][0]);
     deliver.apply(this, told);
+  };
+
+  // Patches go past the player, straight to what waits for them.
+  Outbox.prototype.patch = function (this: Outbox, framed) {
+    const player = playerOf.get(this);
+    if (player !== undefined) note(player, Protocol.ROOM_STATE_PATCH);
+    patch.call(this, framed);
   };
 }
