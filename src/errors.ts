@@ -48,7 +48,9 @@ export const ERRORS = {
   ROOM_GONE: { close: 4002, http: 404, text: "this room has ended" },
   ROOM_MOVING: { close: 4010, http: 503, text: "the room is moving to another node; try again" },
   ROOM_TOO_LARGE: { close: 4010, http: 500, text: "the room's state is larger than a checkpoint may be" },
-  SEAT_TAKEN: { close: 4002, http: 409, text: "this seat is used by a newer connection" },
+  // To be tried again: what took the seat may have been an older connection of the same page, which was long on its way. It
+  // leads nowhere, and the page comes back by its token. The token of a page that was truly left behind opens nothing any more.
+  SEAT_TAKEN: { close: 4010, http: 409, text: "this seat is used by a newer connection" },
   SEAT_UNKNOWN: { close: 4002, http: 403, text: "seat reservation expired." },
   SESSION_REVOKED: { close: 4401, http: 401, text: "this session was signed out: sign in again" },
   SNAPSHOT_UNREADABLE: { close: 4010, http: 500, text: "the room's saved state cannot be read" },

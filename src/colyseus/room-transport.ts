@@ -19,6 +19,7 @@ import { RoomClient } from "./room-client.ts";
 import type { RoomGuard } from "./room-guard.ts";
 import { resendState } from "./room-internals.ts";
 import type { Place } from "./room-place.ts";
+import { SeatTaken } from "./seat-return.ts";
 
 /** What a player's WebSocket asks for, read from its URL. */
 export interface SeatRequest {
@@ -119,7 +120,11 @@ export class RoomTransport extends WebSocketTransport {
         place.cut();
         return;
       }
-      const closeCode = mayPass(error) ? ERRORS.LEASE_LOST.close : ERRORS.SEAT_UNKNOWN.close;
+      const closeCode = mayPass(error)
+        ? ERRORS.LEASE_LOST.close
+        : error instanceof SeatTaken
+          ? ERRORS.SEAT_TAKEN.close
+          : ERRORS.SEAT_UNKNOWN.close;
       refuse(place, closeCode, messageOf(error), (error as { code?: unknown }).code);
     }
   }

@@ -141,7 +141,14 @@ async function untilAllowed(
   // A quick player is back before a slow hook has kept their seat.
   await undecidedIn.get(room)?.get(sessionId)?.promise;
   if (client.readyState !== WebSocket.OPEN || !guard.opensSeat(room, sessionId, hash)) throw refusal();
-  if (isConnected === true && isSuperseded(room, guard, sessionId, hash)) throw refusal();
+  if (isConnected === true && isSuperseded(room, guard, sessionId, hash)) throw new SeatTaken();
+}
+
+/** A newer connection sits there, which has not said yet that it has heard of its token. */
+export class SeatTaken extends ServerError {
+  constructor() {
+    super(ErrorCode.MATCHMAKE_EXPIRED, ERRORS.SEAT_TAKEN.text);
+  }
 }
 
 /**

@@ -79,7 +79,7 @@ test("[SEAT3] a connection that lost its place does not take the seat from a new
   onTestFinished(() => link.close("the test is over"));
   const asked = { sessionId, reconnectionToken: token, skipHandshake: true, isConnected: true, headers: {} };
   link.put(KIND.open, headOf(roomId as RoomId, 0), 1, Buffer.from(JSON.stringify(asked)));
-  await until("the older one is told", () => ends.includes(4002));
+  await until("the older one is told", () => ends.includes(4010));
   expect(newer.closedWith).toBeUndefined();
   await newer.acknowledge();
   expect((await witness.ask<Census>("census")).clients).toContain(sessionId);

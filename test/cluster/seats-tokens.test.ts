@@ -88,8 +88,10 @@ test("[SEAT3] the newest connection has the seat: the one before is told so, and
   await first.acknowledge();
   const second = await first.again(cluster.node("node-a").publicPort);
   await second.acknowledge();
-  // Final: an old page must not come to take the seat back.
-  expect(await first.closed).toBe(4002);
+  // It may try again, in case that it is the page that lives. An old one cannot take the seat back.
+  expect(await first.closed).toBe(4010);
+  await expect(first.again(port)).rejects.toThrow(REFUSED);
+  expect(second.closedWith).toBeUndefined();
   const third = await second.again(port);
   // And one that comes while the one before has not acknowledged anything.
   const fourth = await second.again(port);
@@ -101,6 +103,22 @@ test("[SEAT3] the newest connection has the seat: the one before is told so, and
   expect(seen.trail.filter((entry) => entry.includes("mover"))).toEqual(["join mover"]);
   expect((await witness.ask<Census>("census")).listed).toBe(2);
   await leave(fourth);
+});
+
+test("[SEAT3] a connection that its page has left takes the seat late: the page that lives comes back with what it was told", async () => {
+  const first = await RawSeat.join(port, witness.roomId, { name: "double" });
+  await first.acknowledge();
+  first.cut();
+  const lives = await first.again(port);
+  const late = await first.again(cluster.node("node-a").publicPort); // it was on its way before
+  expect(await lives.closed).toBe(4010);
+  const back = await lives.again(port);
+  await back.acknowledge();
+  await late.closed;
+  await expect(late.again(port)).rejects.toThrow(REFUSED);
+  expect(back.closedWith).toBeUndefined();
+  expect((await witness.inSync()).calls[first.sessionId]).toMatchObject({ joins: 1, leaves: 0 });
+  await leave(back);
 });
 
 test("[SEAT3] many connections with one token at the same time: one of them has the seat, and it is held once", async () => {
