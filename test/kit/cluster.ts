@@ -222,6 +222,11 @@ export class TestCluster implements AsyncDisposable {
    * knows, and chooses, which node a player's sockets end at.
    */
   async clientVia(node: TestNode): Promise<Client> {
+    // Until it is, its door leads to any other, and the test would not be of what it says.
+    await until(
+      `${node.nodeId} is seen to serve`,
+      () => node.hasExited || node.isFrozen || this.#watch?.healthOf(node) === "live",
+    );
     let door = this.#doors.get(node.nodeId);
     if (door === undefined) {
       const isLive = (other: TestNode): boolean => this.#watch?.healthOf(other) === "live";
