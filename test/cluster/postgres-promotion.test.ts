@@ -1,7 +1,11 @@
 // Postgres is lost, and a standby takes its place which had missed the last seconds: claims, checkpoints, seats, a whole node.
 
 import { expect, inject, test } from "vitest";
-import { startCluster, type TestCluster } from "../kit/cluster.ts";
+import type { RoomId } from "../../src/ids.ts";
+import type { Member } from "../../src/membership/view.ts";
+import { Ring } from "../../src/placement/ring.ts";
+import { startCluster, type TestCluster, type TestNode } from "../kit/cluster.ts";
+import type { Player } from "../kit/player.ts";
 import { startPostgresPair } from "../kit/postgres-pair.ts";
 import { expectOneOwner } from "../kit/proofs.ts";
 import { until } from "../kit/until.ts";
@@ -31,6 +35,23 @@ interface Row {
   readonly seats: number;
 }
 
+/** A player in a room of `owner` that one of `heirs` gets when the nodes `left` are all that is left. */
+async function placeWithHeir(
+  cluster: TestCluster,
+  owner: TestNode,
+  heirs: readonly TestNode[],
+  left: readonly TestNode[],
+): Promise<Player> {
+  const members = left.map(({ nodeId }) => ({ nodeId, state: "up" }) as Member); // all of them that a ring looks at
+  const ring = new Ring({ version: 1, members });
+  for (;;) {
+    const player = await cluster.place({ owner, gateway: cluster.node("node-c") });
+    const heir = ring.memberFor(player.roomId as RoomId)?.nodeId;
+    if (heirs.some(({ nodeId }) => nodeId === heir)) return player;
+    await player.room.leave();
+  }
+}
+
 /** Every activation that any node has opened, `room@epoch`. */
 function opened(cluster: TestCluster): string[] {
   return [...cluster.events.of("room:created"), ...cluster.events.of("room:restored")].map(
@@ -58,7 +79,7 @@ test("[OWN1] [OWN2] [SEAT1] [CKP4] a standby that missed the last claims, checkp
   // Large enough that its checkpoints stand on one another.
   for (let tag = 0; tag < 100; tag++) await stays.ask("tag", `a tag of some length, number ${tag}`);
   /** Is claimed by another node when the standby does not hear of it any more. */
-  const moves = await cluster.place({ owner: b, gateway: c });
+  const moves = await placeWithHeir(cluster, b, [a, c], [a, c, d]);
   await moves.ask("add", 5);
   /** Its owner dies together with the primary. */
   const falls = await cluster.place({ owner: d, gateway: c });
