@@ -1,30 +1,17 @@
 // Logins and keys, by the statements as they are, on a real Postgres: rotation, tokens that come twice, by one node or two.
 
 import { randomBytes } from "node:crypto";
-import pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, inject, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { databaseKeys, makeKey } from "../../src/auth/keys.ts";
 import type { Refusal } from "../../src/auth/login.ts";
 import { Logins, type Continued } from "../../src/auth/logins.ts";
 import { RefreshTokens } from "../../src/auth/refresh-token.ts";
 import { Revocations } from "../../src/auth/revocations.ts";
-import { readConfig } from "../../src/config.ts";
 import { EventBus } from "../../src/events.ts";
-import { migrate } from "../../src/postgres/migrate.ts";
-import { connectionSettings } from "../../src/postgres/pool.ts";
-import { Database, readStatements } from "../../src/postgres/query.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { ownSchema } from "../kit/own-schema.ts";
 
-const SCHEMA = `logins_${randomBytes(6).toString("hex")}`;
-const config = readConfig({
-  NODE_ID: "contract",
-  DATABASE_URL: inject("databaseUrl"),
-  REDIS_URL: inject("redisUrl"),
-  CLUSTER_KEY: randomBytes(16).toString("hex"),
-  DATABASE_SCHEMA: SCHEMA,
-});
-const pool = new pg.Pool({ ...connectionSettings(config, SCHEMA), max: 12 });
-const database = new Database(pool, readStatements());
+const { config, database, pool } = ownSchema("logins", 12);
 const tokens = new RefreshTokens(randomBytes(32));
 
 let ended: string[];
@@ -39,11 +26,6 @@ const node = (refreshGraceMs = 10_000): Logins =>
     onEnded: () => ended.push("ended"),
   });
 
-beforeAll(() => migrate(config));
-afterAll(async () => {
-  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
-  await pool.end();
-});
 beforeEach(() => {
   ended = [];
   count += 1;

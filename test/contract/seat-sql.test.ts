@@ -1,30 +1,17 @@
 // The statements that write seats, run as they are against the migrated schema.
 
-import { randomBytes, randomUUID } from "node:crypto";
-import pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, inject, test } from "vitest";
+import { randomUUID } from "node:crypto";
+import { beforeEach, expect, test } from "vitest";
 import { firstToken, heard, turned, type SeatToken } from "../../src/actor/seat-token.ts";
 import { Seats } from "../../src/actor/seats.ts";
-import { readConfig } from "../../src/config.ts";
 import type { Epoch, Incarnation, RoomId } from "../../src/ids.ts";
 import { Directory, hashToken, type StoredSeat } from "../../src/ownership/directory.ts";
-import { migrate } from "../../src/postgres/migrate.ts";
-import { connectionSettings } from "../../src/postgres/pool.ts";
-import { Database, readStatements } from "../../src/postgres/query.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { ownSchema } from "../kit/own-schema.ts";
 
 const ROLES = ["gateway", "rooms"];
 
-const SCHEMA = `seats_${randomBytes(6).toString("hex")}`;
-const config = readConfig({
-  NODE_ID: "contract",
-  DATABASE_URL: inject("databaseUrl"),
-  REDIS_URL: inject("redisUrl"),
-  CLUSTER_KEY: randomBytes(16).toString("hex"),
-  DATABASE_SCHEMA: SCHEMA,
-});
-const pool = new pg.Pool({ ...connectionSettings(config, SCHEMA), max: 8 });
-const database = new Database(pool, readStatements());
+const { config, database, pool } = ownSchema("seats", 8);
 const [A, B] = ["a", "b"].map(hashToken) as [string, string];
 
 let roomId: RoomId;
@@ -40,11 +27,6 @@ async function enter(): Promise<Incarnation> {
 
 const writer = (self: Incarnation): Seats => new Seats({ database, self, clock: systemClock, config });
 
-beforeAll(() => migrate(config));
-afterAll(async () => {
-  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
-  await pool.end();
-});
 beforeEach(async () => {
   const owner = await enter();
   roomId = `room-${count}` as RoomId;

@@ -1,38 +1,18 @@
 // Two nodes' logins on one Postgres, with Redis between them played by hand and a clock that stands still: what a node does
 // when it is told to look, and what by itself.
 
-import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import pg from "pg";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Login, Refusal } from "../../src/auth/login.ts";
 import { Sessions } from "../../src/auth/sessions.ts";
 import type { SeatRequest } from "../../src/colyseus/room-transport.ts";
-import { readConfig } from "../../src/config.ts";
 import { EventBus } from "../../src/events.ts";
-import { migrate } from "../../src/postgres/migrate.ts";
-import { connectionSettings } from "../../src/postgres/pool.ts";
-import { Database, readStatements } from "../../src/postgres/query.ts";
 import type { RedisLink } from "../../src/redis/link.ts";
 import { fakeClock, type FakeClock } from "../kit/fake-clock.ts";
 import { until } from "../kit/until.ts";
+import { ownSchema } from "../kit/own-schema.ts";
 
-const SCHEMA = `sessions_${randomBytes(6).toString("hex")}`;
-const config = readConfig({
-  NODE_ID: "contract",
-  DATABASE_URL: inject("databaseUrl"),
-  REDIS_URL: inject("redisUrl"),
-  CLUSTER_KEY: randomBytes(16).toString("hex"),
-  DATABASE_SCHEMA: SCHEMA,
-});
-const pool = new pg.Pool({ ...connectionSettings(config, SCHEMA), max: 8 });
-const database = new Database(pool, readStatements());
-
-beforeAll(() => migrate(config));
-afterAll(async () => {
-  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
-  await pool.end();
-});
+const { config, database, pool } = ownSchema("sessions", 8);
 
 interface Node {
   readonly sessions: Sessions;

@@ -5,6 +5,7 @@ import { Chance } from "./chance.ts";
 import { acknowledging, frame, leaving } from "./frame-grammar.ts";
 import { httpRequest } from "./http-grammar.ts";
 import { ipcLink, ipcRequest, type IpcTarget } from "./ipc-grammar.ts";
+import { firstFrame } from "../kit/server-frames.ts";
 
 export const KINDS = ["http", "frames", "ipc"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -271,21 +272,11 @@ class Heard {
       this.end = "cut";
       this.#bytes = this.#bytes.subarray(at + 4);
     }
-    while (this.#bytes.length >= 2) {
-      const short = (this.#bytes[1] ?? 0) & 127;
-      const headBytes = short < 126 ? 2 : short === 126 ? 4 : 10;
-      if (this.#bytes.length < headBytes) return;
-      const length =
-        short < 126
-          ? short
-          : short === 126
-            ? this.#bytes.readUInt16BE(2)
-            : Number(this.#bytes.readBigUInt64BE(2));
-      if (this.#bytes.length < headBytes + length) return;
-      const opcode = (this.#bytes[0] ?? 0) & 15;
-      if (opcode === 8) this.end = length >= 2 ? String(this.#bytes.readUInt16BE(headBytes)) : "closed";
-      else if (opcode === 2 && this.#bytes[headBytes] === JOIN_ROOM) this.#isSeated = true;
-      this.#bytes = this.#bytes.subarray(headBytes + length);
+    for (let frame = firstFrame(this.#bytes); frame !== undefined; frame = firstFrame(this.#bytes)) {
+      const { opcode, message } = frame;
+      this.#bytes = frame.rest;
+      if (opcode === 8) this.end = message.length >= 2 ? String(message.readUInt16BE(0)) : "closed";
+      else if (opcode === 2 && message[0] === JOIN_ROOM) this.#isSeated = true;
       // As a stock client would: who is told goodbye goes.
       if (opcode === 8) this.#socket.end();
     }

@@ -4,6 +4,7 @@
 import net from "node:net";
 import { systemClock } from "../../src/runtime/clock.ts";
 import type { PlayerFacts } from "./storm-messages.ts";
+import { firstFrame } from "../kit/server-frames.ts";
 
 export interface Reservation {
   readonly sessionId: string;
@@ -105,20 +106,9 @@ export class LightPlayer {
       this.#isUpgraded = true;
       this.#bytes = this.#bytes.subarray(end + 4);
     }
-    for (;;) {
-      const short = (this.#bytes[1] ?? 0) & 127;
-      const headBytes = short < 126 ? 2 : short === 126 ? 4 : 10;
-      if (this.#bytes.length < headBytes) return;
-      const length =
-        short < 126
-          ? short
-          : short === 126
-            ? this.#bytes.readUInt16BE(2)
-            : Number(this.#bytes.readBigUInt64BE(2));
-      if (this.#bytes.length < headBytes + length) return;
-      const opcode = (this.#bytes[0] ?? 0) & 15;
-      const message = this.#bytes.subarray(headBytes, headBytes + length);
-      this.#bytes = this.#bytes.subarray(headBytes + length);
+    for (let frame = firstFrame(this.#bytes); frame !== undefined; frame = firstFrame(this.#bytes)) {
+      const { opcode, message } = frame;
+      this.#bytes = frame.rest;
       if (opcode === PING) this.#send(0x8a, message);
       else if (opcode === 2) this.#hear(message);
     }
