@@ -47,9 +47,11 @@ export class Connection<State = unknown> {
     return !this.hasEnded && this.room.connection.isOpen && this.#awaySince === undefined;
   }
 
-  /** Cuts the connection from the player's side, as a network does. */
-  cut(): void {
-    if (this.isOpen) this.room.connection.close();
+  /** Cuts the connection from the player's side, as a network does. @returns whether there was one */
+  cut(): boolean {
+    const { isOpen } = this;
+    if (isOpen) this.room.connection.close();
+    return isOpen;
   }
 
   async leave(): Promise<void> {

@@ -90,6 +90,11 @@ export class LinkProxy {
     socket.setTimeout(KNOCK_MS, () => socket.destroy());
   }
 
+  /** Whether one caller, or anybody, is connected. */
+  isCalledBy(caller?: string): boolean {
+    return [...this.#pairs].some((pair) => caller === undefined || pair.caller === caller);
+  }
+
   /** Ends what is connected, of one caller or of all. */
   cut(caller?: string): void {
     for (const pair of this.#pairs) {
@@ -102,8 +107,8 @@ export class LinkProxy {
 
   #join(near: net.Socket, far: net.Socket): void {
     const caller = near.remoteAddress ?? "";
-    const keeping = (way: Way): Holding | undefined =>
-      [...this.#holds].find((holding) => holding.isAbout(caller, way));
+    const keeping = (way: Way): Holding[] =>
+      [...this.#holds].filter((holding) => holding.isAbout(caller, way));
     const pair = new Pair(near, far, caller, keeping, () => this.#pairs.delete(pair));
     this.#pairs.add(pair);
   }
@@ -126,7 +131,8 @@ class Holding implements Hold {
   }
 }
 
-type Keeping = (way: Way) => Holding | undefined;
+/** All that keep it back: each of them has bitten. */
+type Keeping = (way: Way) => readonly Holding[];
 
 /** A connection: the caller's end, and the one to the node. */
 class Pair {
@@ -166,22 +172,22 @@ class Pair {
 
 /** One direction of a connection. */
 class Flow {
-  readonly #keeping: () => Holding | undefined;
+  readonly #keeping: () => readonly Holding[];
   #waiting: (() => unknown)[] = [];
 
-  constructor(keeping: () => Holding | undefined) {
+  constructor(keeping: () => readonly Holding[]) {
     this.#keeping = keeping;
   }
 
   pass(work: () => unknown): void {
-    const holding = this.#keeping();
-    if (holding !== undefined) holding.held += 1;
-    if (holding === undefined && this.#waiting.length === 0) work();
+    const holds = this.#keeping();
+    for (const holding of holds) holding.held += 1;
+    if (holds.length === 0 && this.#waiting.length === 0) work();
     else this.#waiting.push(work);
   }
 
   passOn(): void {
-    if (this.#keeping() !== undefined) return;
+    if (this.#keeping().length > 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const pass of waiting) pass();

@@ -47,9 +47,9 @@ export const NODE_FAULTS: Faults<
     return exclusively(processOf(node), async () => {
       node.freeze();
       const first = await untilStopped(node);
-      if (!first && node.hasExited) throw new Skip("it had ended by itself");
+      if (!first && hasEnded(node)) throw new Skip("it had ended by itself");
       await lasts(context);
-      const isStill = node.hasExited || isStopped(node);
+      const isStill = isStopped(node) || hasEnded(node);
       if (!node.hasExited) node.thaw();
       return {
         target: node.nodeId,
@@ -119,6 +119,7 @@ export const NODE_FAULTS: Faults<
 
   "kill-all": async ({ world }) => {
     const nodes = world.cluster.nodes;
+    if (nodes.length === 0) throw new Skip("none runs at this moment");
     await Promise.all(nodes.map((node) => node.kill()));
     return {
       target: "all",
@@ -139,6 +140,7 @@ export const NODE_FAULTS: Faults<
         node.process.kill("SIGCONT");
         await systemClock.sleep(STARVED.runsMs);
       }
+      if (stops === 0 && hasEnded(node)) throw new Skip("it had ended by itself");
       return { target: node.nodeId, bit: count(stops, "times stopped") };
     });
   },
@@ -214,8 +216,21 @@ async function untilStopped(node: TestNode): Promise<boolean> {
   return false;
 }
 
-function isStopped({ pid, isFrozen }: TestNode): boolean {
-  if (!existsSync("/proc/self/stat")) return isFrozen; // another system than Linux: believed
-  const path = `/proc/${pid}/stat`;
-  return existsSync(path) && /\) (\S)/.exec(readFileSync(path, "utf8"))?.[1] === "T";
+function isStopped(node: TestNode): boolean {
+  return stateOf(node) === "T";
+}
+
+/** Killed by another fault: the process is gone, or nobody has collected what is left of it yet. */
+function hasEnded(node: TestNode): boolean {
+  return node.hasExited || ["Z", "X", undefined].includes(stateOf(node));
+}
+
+/** As in proc(5); undefined when there is no such process. */
+function stateOf({ pid, isFrozen, hasExited }: TestNode): string | undefined {
+  if (!existsSync("/proc/self/stat")) return hasExited ? undefined : isFrozen ? "T" : "S"; // not Linux: believed
+  try {
+    return /\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
+  } catch {
+    return undefined; // it ended between two looks
+  }
 }

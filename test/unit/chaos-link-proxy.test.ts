@@ -98,8 +98,10 @@ test.runIf(isLinux)(
       await until("all of it comes in order", () => one.heard() === "abc");
 
       const hears = proxy.hold({ ways: ["hears"], caller: "127.0.2.79" });
+      const both = proxy.hold({ caller: "127.0.2.79" });
       proxy.knock({ from: "127.0.2.79" });
       await until("a knock is held", () => hears.held > 1); // the connection, and what it says
+      expect(both.held, "each of two that keep the same counts it").toBe(hears.held);
       proxy.cut("127.0.2.78");
       await until("one caller is cut", () => other.hasEnded());
       expect(one.hasEnded()).toBe(false);
