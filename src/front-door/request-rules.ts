@@ -7,6 +7,8 @@ import { isHost } from "./address.ts";
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 const TARGET_LENGTH_MAX = 8_192;
+/** Segments that lead back or nowhere, in every spelling that a URL knows of them. */
+const DOTS = /\/(?:\.|%2e){1,2}(?:\/|$)/iu;
 /** A browser sends about twenty, and a proxy adds a few. */
 const HEADERS_MAX = 100;
 
@@ -21,8 +23,10 @@ export function inspect(request: IncomingMessage, sizes: SizeRules): ErrorCode |
   if (!METHODS.has(method)) return "NOT_ALLOWED";
   if (request.rawHeaders.length > HEADERS_MAX * 2) return "HEADERS_TOO_LARGE";
   if (!url.startsWith("/") || url.length > TARGET_LENGTH_MAX) return "BAD_REQUEST";
-  // Some take it for a slash, others for a letter.
-  if ((url.split("?", 1)[0] ?? "").includes("\\")) return "BAD_REQUEST";
+  const path = url.split(/[?#]/u, 1)[0] ?? "";
+  // Some take it for a slash, others for a letter; and some go where dots lead, so that the rules here would be for another
+  // path than the one that is served. Who asks by a URL has resolved both before.
+  if (path.includes("\\") || DOTS.test(path)) return "BAD_REQUEST";
   if (headers.host === undefined || !isHost(headers.host)) return "BAD_REQUEST";
   // Together, as Colyseus makes one of them.
   if (URL.parse(`http://${headers.host}${url}`) === null) return "BAD_REQUEST";

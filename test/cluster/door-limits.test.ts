@@ -4,6 +4,7 @@
 import { Client } from "@colyseus/sdk";
 import { expect, test } from "vitest";
 import { startCluster, type ClusterOptions, type TestCluster, type TestNode } from "../kit/cluster.ts";
+import { head, say } from "../kit/raw-http.ts";
 import { until } from "../kit/until.ts";
 
 /** A machine that is busy with tests must not look like a Redis that is away, for which each node would count by itself. */
@@ -160,4 +161,31 @@ test("[DOOR5] [DOOR6] a party of fifty behind one address joins at once, with no
     Array.from({ length: 49 }, (_, index) => from(index % 2 === 0 ? a : b, "203.0.113.9").joinById(roomId)),
   );
   expect(rooms.filter(({ connection }) => connection.isOpen)).toHaveLength(49);
+});
+
+test("[DOOR5] no spelling of its path leads a join past what is counted, also where the game has no Express", async () => {
+  await using cluster = await start({ JOINS_PER_ADDRESS: "3" }, { nodes: 1, game: "kit/limits-game.ts" });
+  const [node] = cluster.nodes as [TestNode];
+  const statusOf = async (path: string): Promise<string> => {
+    const headers = ["Host: x", "X-Forwarded-For: 203.0.113.7", "Content-Type: application/json"];
+    const answer = await say(
+      node.publicPort,
+      `${head(`POST ${path} HTTP/1.1`, ...headers, "Content-Length: 2")}{}`,
+    );
+    return answer.slice(9, 12);
+  };
+  const spellings = [
+    "/x/../matchmake/create/probe",
+    "/./matchmake/create/probe",
+    "/matchmake/./create/probe",
+    "/x/%2e%2E/matchmake/create/probe",
+    "/matchmake/x/../create/probe",
+    "//matchmake/create/probe",
+    "/%6Datchmake/create/probe",
+    "/MATCHMAKE/create/probe",
+  ];
+  const answers = new Map<string, string>();
+  for (const path of spellings) answers.set(path, await statusOf(path));
+  for (const [path, status] of answers) expect(["400", "404", "429"], path).toContain(status);
+  expect((await cluster.report()).rooms).toEqual([]);
 });

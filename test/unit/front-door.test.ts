@@ -23,6 +23,11 @@ test.each([
   ["an absolute target", { url: "http://other/" }, "BAD_REQUEST"],
   ["an endless target", { url: `/${"x".repeat(9_000)}` }, "BAD_REQUEST"],
   ["a backslash that URLs take for a slash", { url: "/\\monitor" }, "BAD_REQUEST"],
+  ["dots that lead back", { url: "/x/../matchmake/create/a" }, "BAD_REQUEST"],
+  ["dots that lead back, encoded", { url: "/x/.%2E/matchmake/create/a" }, "BAD_REQUEST"],
+  ["dots that lead nowhere", { url: "/./matchmake/create/a" }, "BAD_REQUEST"],
+  ["dots at the end", { url: "/x/%2e%2e" }, "BAD_REQUEST"],
+  ["dots that are part of a name", { url: "/.well-known/a..b/v1.2/...?from=/../" }, undefined],
   ["more headers than anybody sends", { rawHeaders: Array<string>(202).fill("x") }, "HEADERS_TOO_LARGE"],
   [
     "a body within the bound",
