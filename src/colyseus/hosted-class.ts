@@ -7,11 +7,13 @@
 // - a player's seat is durable before they are told of having joined (SEAT1), and a connection that breaks right after
 //   that, or in the middle of coming back, is a drop like any other;
 // - a seat opens to the newest reconnection token, which changes at each use (SEAT3), and the newest connection has it;
+// - whoever is told the full state between two patches hears nothing of it twice (GATE6);
 // - what the author's code throws stays in the room (ROOM1).
 
 import { Room, type Client, type ClientPrivate, type FixedTimestepCallback } from "@colyseus/core";
 import type { RoomLogins } from "../auth/room-auth.ts";
 import { ERRORS } from "../errors.ts";
+import { tellNothingTwice } from "./between-patches.ts";
 import { shareFullStates, statesMayChange } from "./full-states.ts";
 import { withLogin, wrapLogins } from "./hosted-logins.ts";
 import { keepSeats, mayKeepSeats, wrapDrops, wrapEnd, type RoomClass } from "./hosted-seats.ts";
@@ -39,6 +41,7 @@ export function hostedClass(Authored: RoomClass, guard: RoomGuard, logins?: Room
       wrapDrops(this, guard);
       wrapReturns(this, guard);
       shareFullStates(this);
+      tellNothingTwice(this);
       wrapEnd(this, guard);
       if (logins !== undefined) wrapLogins(this, logins);
       if (this.onDrop === undefined && !mayKeepSeats(Authored)) keepSeats(this, guard);

@@ -3,9 +3,9 @@
 import type { Room } from "@colyseus/core";
 import type { RoomGuard } from "./room-guard.ts";
 
-/** Gives `room` its own property, over what the prototype or a class field says. */
-export function override(room: Room, name: string, value: unknown): void {
-  Object.defineProperty(room, name, { value, configurable: true, writable: true, enumerable: false });
+/** Gives `object` its own property, over what the prototype or a class field says. */
+export function override(object: object, name: string, value: unknown): void {
+  Object.defineProperty(object, name, { value, configurable: true, writable: true, enumerable: false });
 }
 
 /** Undefined when the room is ours now; it must not cost a pause then, because Colyseus counts on what runs at once. */

@@ -34,6 +34,7 @@ export interface RoomInternals {
     readonly encoder?: Encoder;
     handshake?(): Uint8Array | undefined;
     getFullState?(client: Client): Uint8Array;
+    applyPatches(clients: Client[], ...rest: unknown[]): boolean;
   };
   /** Only where the room hears inputs. */
   readonly _inputController?: unknown;
