@@ -42,8 +42,8 @@ import { closedFor, readinessForPlayers, readinessOf, type NodeFacts } from "./o
 import { Directory, newRoomId } from "./ownership/directory.ts";
 import { Lease } from "./ownership/lease.ts";
 import { Ring } from "./placement/ring.ts";
-import { explainLoss } from "./postgres/migrate.ts";
 import { startPruning } from "./postgres/prune.ts";
+import { whileStarting } from "./postgres/start-failures.ts";
 import { Handover } from "./recovery/handover.ts";
 import { Promotions } from "./recovery/promotions.ts";
 import { Recovery } from "./recovery/recovery.ts";
@@ -85,7 +85,9 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     const stores = await openStores(config, clock, events, closing);
     const { database, redis, statements } = stores;
     const mode = (config.sessions || game.ringside?.sessions || "off") as SessionMode; // config.ts has seen to it
-    const sessions = await Sessions.open({ config, mode, clock, events, database, redis, onError });
+    const sessions = await whileStarting(config, () =>
+      Sessions.open({ config, mode, clock, events, database, redis, onError }),
+    );
 
     // ---- ownership ----
     const lease = new Lease(clock, config.leaseMs, config.leaseMarginMs);
@@ -314,14 +316,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
 
     // ---- arrival ----
     closing.push(() => peers.stop());
-    const whileStarting = async <Result>(work: Promise<Result>): Promise<Result> => {
-      try {
-        return await work;
-      } catch (error) {
-        throw explainLoss(error, config.databaseUrl);
-      }
-    };
-    await whileStarting(
+    await whileStarting(config, () =>
       database.run("register-node", [
         incarnation,
         config.nodeId,
@@ -335,7 +330,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
         rolesOf(config),
       ]),
     );
-    await whileStarting(heartbeat.start());
+    await whileStarting(config, () => heartbeat.start());
     closing.push(() => heartbeat.stop());
     const taken = new TakenRooms({
       config,
@@ -347,7 +342,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       onLetGo: () => recovery.hurry(),
     });
     const promotions = new Promotions({ clock, events, database, host, seats });
-    await whileStarting(promotions.start());
+    await whileStarting(config, () => promotions.start());
     closing.push(() => promotions.stop());
     const watcher = new Watcher(config, clock, (hint) => {
       if (hint === "node") heartbeat.hurry();

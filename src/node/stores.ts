@@ -6,6 +6,7 @@ import type { EventBus } from "../events.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { openCommitPool, openPool } from "../postgres/pool.ts";
 import { Database, readStatements } from "../postgres/query.ts";
+import { whileStarting } from "../postgres/start-failures.ts";
 import { RedisLink } from "../redis/link.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Closing } from "./closing.ts";
@@ -38,7 +39,9 @@ export async function openStores(
   const database = new Database(pool, statements);
   // A node that starts into a running cluster takes part in it also while Redis is away.
   const redis = await RedisLink.open(config, clock, events, async () => {
-    const nodes = await database.run<{ state: string; lease_left_ms: number }>("cluster-nodes", []);
+    const nodes = await whileStarting(config, () =>
+      database.run<{ state: string; lease_left_ms: number }>("cluster-nodes", []),
+    );
     return nodes.some((node) => node.state !== "down" && node.lease_left_ms > 0);
   });
   closing.push(() => redis.stop());

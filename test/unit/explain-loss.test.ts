@@ -3,7 +3,7 @@
 import pg from "pg";
 import { expect, test } from "vitest";
 import { hasCode, RingsideError } from "../../src/errors.ts";
-import { explainLoss } from "../../src/postgres/migrate.ts";
+import { explainLoss } from "../../src/postgres/start-failures.ts";
 
 const URL = "postgres://me:secret@db.example:6543/game";
 
@@ -13,6 +13,8 @@ function refusal(code: string): Error {
 
 test.each<[string, Error]>([
   ["took too long to connect", new Error("Connection terminated due to connection timeout")],
+  ["broke the connection in the middle", new Error("Connection terminated unexpectedly")],
+  ["does not answer", new Error("Query read timeout")],
   ["is not there", Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" })],
   ["is going down", refusal("57P01")],
   ["broke the connection", refusal("08006")],
@@ -30,6 +32,7 @@ test.each<[string, Error]>([
 
 test.each<[string, unknown]>([
   ["what Postgres refuses", refusal("42P01")],
+  ["a mistake of our own", new TypeError("x is not a function")],
   ["what has been explained", new RingsideError("BAD_CONFIG", { wrong: ["x"] })],
 ])("%s stays what it is", (_what, error) => {
   expect(explainLoss(error, URL)).toBe(error);
