@@ -5,7 +5,7 @@
 // read from its right end, where that proxy wrote: the first address from there that is no such proxy is the client's. From
 // anybody else forwarded headers are taken out, and neither Colyseus nor the game ever sees them.
 
-import { BlockList, isIP, isIPv4 } from "node:net";
+import { BlockList, isIP, isIPv4, type Socket } from "node:net";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 
 /** A chain of proxies longer than this is somebody's invention. */
@@ -71,7 +71,7 @@ const addresses = new WeakMap<IncomingMessage, string>();
  */
 export function settleAddress(request: IncomingMessage, proxies: TrustedProxies): string | undefined {
   const { headers, socket } = request;
-  const remoteAddress = plain(socket.remoteAddress ?? "");
+  const remoteAddress = remoteAddressOf(socket);
   const address = proxies.clientOf(remoteAddress, headers);
   addresses.set(request, address);
   const isBelieved = proxies.trusts(remoteAddress);
@@ -91,7 +91,12 @@ export function settleAddress(request: IncomingMessage, proxies: TrustedProxies)
 
 /** The address of a request that the front door has let in. */
 export function addressOf(request: IncomingMessage): string {
-  return addresses.get(request) ?? plain(request.socket.remoteAddress ?? "");
+  return addresses.get(request) ?? remoteAddressOf(request.socket);
+}
+
+/** Who is at the other end of a connection: a player, or a proxy. */
+export function remoteAddressOf({ remoteAddress = "" }: Pick<Socket, "remoteAddress">): string {
+  return plain(remoteAddress);
 }
 
 /**

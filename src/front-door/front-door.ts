@@ -14,7 +14,7 @@ import type { Config } from "../config.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { addressOf, settleAddress, TrustedProxies } from "./address.ts";
+import { addressOf, remoteAddressOf, settleAddress, TrustedProxies } from "./address.ts";
 import { boundBody, readBody, readOptions } from "./body.ts";
 import { keysOf } from "./caller.ts";
 import { Connections } from "./connections.ts";
@@ -61,7 +61,7 @@ export class FrontDoor {
 
   /** Somebody has connected, and said nothing yet. One too many is cut without a word: an answer would cost as much as they do. */
   connected(socket: Socket): void {
-    const address = socket.remoteAddress ?? "";
+    const address = remoteAddressOf(socket);
     const isProxy = this.#proxies.trusts(address);
     const { byAddress } = keysOf({ address: isProxy ? "" : address, userId: undefined });
     const entered = this.#connections.enter(byAddress);
@@ -163,7 +163,7 @@ export class FrontDoor {
     if (hasBody || request.method !== "GET") return { code: "BAD_REQUEST", why: "malformed" };
     const denial = this.#judge(request, verdict);
     if (denial !== undefined) return denial;
-    if (!this.#proxies.trusts(request.socket.remoteAddress ?? "")) return undefined;
+    if (!this.#proxies.trusts(remoteAddressOf(request.socket))) return undefined;
     const { byAddress } = keysOf({ address: addressOf(request), userId: undefined });
     const entered = this.#forwarded.enter(byAddress);
     if (typeof entered !== "function") {

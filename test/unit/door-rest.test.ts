@@ -1,11 +1,14 @@
 // The small decisions of the front door.
 
+import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import { EventBus } from "../../src/events.ts";
 import { readOptions } from "../../src/front-door/body.ts";
 import { Connections } from "../../src/front-door/connections.ts";
 import { DoorCounts } from "../../src/front-door/counts.ts";
+import { FrontDoor, type FrontDoorParts } from "../../src/front-door/front-door.ts";
 import { isPanel, Panels } from "../../src/front-door/panels.ts";
 import { fakeClock } from "../kit/fake-clock.ts";
 
@@ -42,6 +45,35 @@ test("[DOOR4] connections are counted in all and by address, up to their bounds,
   expect(connections.size).toBe(0);
   const unbounded = new Connections({ connectionsMax: 100, connectionsPerAddressMax: 0 });
   for (let count = 0; count < 100; count++) expect(typeof unbounded.enter("a")).toBe("function");
+});
+
+test("[DOOR4] on a socket that takes IPv4 and IPv6, IPv4 addresses are counted each for itself, and loopback is not", () => {
+  const config = { connectionsMax: 100, connectionsPerAddressMax: 2, trustedProxies: "10.0.0.0/8" };
+  const parts = { config: { ...config, allowedOrigins: "" }, counts: { refused: () => {} } };
+  const door = new FrontDoor(parts as unknown as FrontDoorParts); // as much of them as it needs for this
+  const isCut = (remoteAddress: string): boolean => {
+    let cut = false;
+    door.connected(
+      Object.assign(new EventEmitter(), { remoteAddress, destroy: () => (cut = true) }) as unknown as Socket,
+    );
+    return cut;
+  };
+  const two = (address: string): boolean[] => [isCut(address), isCut(address)];
+  for (const address of [
+    "203.0.113.1",
+    "203.0.113.2",
+    "::ffff:203.0.113.3",
+    "::ffff:203.0.113.4",
+    "2001:db8::1",
+  ]) {
+    expect(two(address), address).toEqual([false, false]);
+  }
+  for (const address of ["203.0.113.1", "::ffff:203.0.113.1", "203.0.113.3", "2001:db8::2"]) {
+    expect(isCut(address), address).toBe(true);
+  }
+  for (const address of ["::ffff:127.0.0.1", "::ffff:10.1.2.3"]) {
+    expect([...two(address), ...two(address)], address).toEqual([false, false, false, false]);
+  }
 });
 
 describe("[DOOR7] Colyseus's panels", () => {
