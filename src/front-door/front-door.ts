@@ -22,7 +22,7 @@ import type { DoorCounts, Reason } from "./counts.ts";
 import { type Limits, watchSeat } from "./limits.ts";
 import type { Admission, Admitted, Rank } from "./admission.ts";
 import { AllowedOrigins, corsHeaders, type Verdict } from "./origins.ts";
-import { isPanel, type Panels } from "./panels.ts";
+import { isForForeignPage, isPanel, type Panels } from "./panels.ts";
 import { refuse, type Refusal } from "./refuse.ts";
 import { bodyBytesMax, inspect, isMatchmaking } from "./request-rules.ts";
 
@@ -194,6 +194,7 @@ export class FrontDoor {
       if (!/^bearer /iu.test(request.headers.authorization ?? "")) delete request.headers.authorization;
     }
     if (!isPanel(request.url ?? "") || panels.isOperator(request)) return undefined;
+    if (panels.canOpen && isForForeignPage(request.headers)) return { code: "NOT_ALLOWED", why: "panel" };
     const ask = { "www-authenticate": 'Basic realm="Ringside", charset="UTF-8"' };
     return panels.canOpen
       ? { code: "NOT_SIGNED_IN", why: "panel", headers: ask }

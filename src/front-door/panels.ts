@@ -6,7 +6,7 @@
 // path is the game's affair. On the management port `management` serves what it likes (GameOptions).
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 
 const PANELS = new Set(["monitor", "playground", "colyseus", "__apidocs"]);
 
@@ -23,9 +23,12 @@ export class Panels {
     return this.#token !== undefined;
   }
 
-  /** Whether the request shows the token: as a bearer's, or as the password that a browser asks for, under any name. */
+  /**
+   * Whether the request shows the token: as a bearer's, or as the password that a browser asks for, under any name. A browser
+   * that knows it sends it with whatever any page asks for, so only with the panel's own pages does it count.
+   */
   isOperator(request: IncomingMessage): boolean {
-    if (this.#token === undefined) return false;
+    if (this.#token === undefined || isForForeignPage(request.headers)) return false;
     if (this.#operators.has(request)) return true;
     const [kind = "", value = ""] = (request.headers.authorization ?? "").split(" ");
     const plain = Buffer.from(value, "base64").toString("utf8");
@@ -39,6 +42,14 @@ export class Panels {
     if (isIt) this.#operators.add(request);
     return isIt;
   }
+}
+
+/**
+ * Whether a browser asks because a page of another site has told it to, by an image or a link, say: then it names no Origin, but
+ * does tell this, to whatever is served by TLS or on its own machine.
+ */
+export function isForForeignPage({ "sec-fetch-site": site }: IncomingHttpHeaders): boolean {
+  return site !== undefined && site !== "same-origin" && site !== "none"; // none: typed, or from a bookmark
 }
 
 /** Whether a request's target leads to one of them, by any spelling that a router may understand. */

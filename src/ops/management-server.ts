@@ -3,6 +3,7 @@
 
 import http from "node:http";
 import { messageOf } from "../errors.ts";
+import { isForForeignPage } from "../front-door/panels.ts";
 import type { ClusterReport } from "./cluster-report.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Readiness } from "./readiness.ts";
@@ -30,7 +31,9 @@ export function createManagementServer(parts: ManagementParts): http.Server {
     const path = (request.url ?? "").split("?")[0];
     const isOurs = path !== undefined && OURS.has(path);
     if (!isOurs && others !== undefined) {
-      others(request, response);
+      if (isForForeignPage(request.headers))
+        send(403, { error: "pages of other sites may not use this port" });
+      else others(request, response);
     } else if (request.method !== "GET") {
       send(405, { error: "only GET is answered here" });
     } else if (path === "/livez") {

@@ -306,6 +306,17 @@ test("[DOOR7] Colyseus's panels are not on the public port, wherever they are mo
     const managed = await fetch(`http://127.0.0.1:${node.managementPort}/monitor/rooms`);
     expect(await managed.json()).toEqual({ panel: "open" });
     expect((await fetch(`http://127.0.0.1:${node.managementPort}/livez`)).status).toBe(200);
+    // An operator's browser that is told to by somebody else's page: it knows the password, and names no Origin for an image.
+    for (const site of ["cross-site", "same-site", "same-origin", "none"]) {
+      const asked = { authorization: basic(token), "sec-fetch-site": site };
+      const statuses = paths.map(async (path) => (await fetch(urlOf(node, path), { headers: asked })).status);
+      const isOwn = site === "same-origin" || site === "none";
+      expect(await Promise.all(statuses), site).toEqual(isOwn || token === "" ? shown : [403, 404, 404]);
+      const monitor = await fetch(`http://127.0.0.1:${node.managementPort}/monitor/rooms`, {
+        headers: asked,
+      });
+      expect(monitor.status, site).toBe(isOwn ? 200 : 403);
+    }
     expect(await statusOf("/whoami"), "the game's own routes").toBe(200);
   }
 });

@@ -134,6 +134,17 @@ test("[AUTH4] signing out ends one login, or all of the user's", async () => {
   expect(await logins.refresh(three.refresh)).toMatchObject({ code: "SESSION_REVOKED" });
 });
 
+test("[AUTH4] what is left of a login that is over ends no other one of its user", async () => {
+  const logins = node();
+  const open = async (): Promise<Continued> => go(await logins.open(`u${count}`, false, {}));
+  const [gone, late, kept] = [await open(), await open(), await open()];
+  await logins.end(gone.login.loginId, false);
+  await pool.query("UPDATE login SET expires_at = now() WHERE login_id = $1", [late.login.loginId]);
+  expect(await logins.end(gone.login.loginId, true)).toBe(0);
+  expect(await logins.end(late.login.loginId, true)).toBe(1); // itself
+  go(await logins.refresh(kept.refresh));
+});
+
 test("[AUTH4] a suspended user neither signs in nor goes on; afterwards their login goes on as it was", async () => {
   const logins = node();
   const user = `u${count}`;
