@@ -1,7 +1,7 @@
 // Puts into the README what is written elsewhere, so that it cannot differ: node scripts/readme.ts
 //
-// Between a marker and its end stands a copy: the settings (src/config.ts), the example (examples/counter.ts), and members of
-// the shop's room.
+// Between a marker and its end stands a copy: the settings (src/config.ts), the examples (examples/), and members of the shop's
+// room.
 // test/unit/readme.test.ts fails when the README is behind.
 
 import { readFileSync, writeFileSync } from "node:fs";
@@ -12,10 +12,12 @@ const README = new URL("../README.md", import.meta.url);
 /** The README as it should be, from what it is. */
 export function refresh(readme: string): string {
   const example = read("examples/counter.ts");
+  const tabs = read("examples/refresh.ts");
   const shop = read("rooms/shop/shop-room.ts");
   const commit = [member(shop, "override messages = {"), member(shop, "#buy(")].join("\n");
   return [
     ["example", `\`\`\`ts\n${example}\`\`\``],
+    ["refresh", `\`\`\`ts\n${tabs}\`\`\``],
     ["commit", `\`\`\`ts\n${commit}\`\`\``],
     ["settings", settingsTable().trimEnd()],
   ].reduce((text, [name, content]) => {
