@@ -74,8 +74,12 @@ function deletions(
 ): Uint8Array {
   const it = { offset: 0 };
   const bytes: number[] = [];
+  // The root also has what is in the state no more: SetSchema.clear() does not tell it. So only what the full state has
+  // just been made of, by the mark that its walk leaves.
+  const walk = encoder["_fullSyncGen"];
   for (const tree of Object.values(encoder.root.changeTrees)) {
     if (!tree._isSchema || tree.isPatchOnly) continue; // what is @patchOnly is in no full state
+    if (tree._fullSyncGen !== walk) continue;
     const raw = tree.ref as unknown as RawSchema; // see state-internals.ts
     let isNamed = false;
     for (const field of planOf((tree.ref as Schema).constructor as SchemaClass).fields) {

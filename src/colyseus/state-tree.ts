@@ -19,6 +19,8 @@
 // - Where a class and its subclass have @view fields of one custom tag, adding an instance of the base class to a view
 //   with that tag throws at the next patch.
 // - A `number` that is NaN or infinite, or that float32 nearly holds, reaches players as another one.
+// - A full state speaks of the instances in a @patchOnly field without introducing them: a player who returns then keeps what
+//   has left the state's collections meanwhile. Hold plain values there.
 // - What a stream held before it belonged to a room is never told to anybody.
 // - Classes without a name of their own are told apart by the order of discovery only. Name your classes.
 // - See state-restore.ts for what a returning client's decoder does not reconcile.

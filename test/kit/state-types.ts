@@ -190,7 +190,8 @@ export class Changer {
     } else {
       const set = collection as SetSchema<never> | CollectionSchema<never>;
       const old = [...set.values()];
-      if (old.length > 0 && pick(3) === 0) set.delete(old[pick(old.length)] as never);
+      if (pick(12) === 0) set.clear();
+      else if (old.length > 0 && pick(3) === 0) set.delete(old[pick(old.length)] as never);
       else if (old.length < 8) set.add(entry());
     }
   }

@@ -243,3 +243,18 @@ describe("what onCreate made", () => {
     expectSees(player, room);
   });
 });
+
+describe("what has left a state", () => {
+  test("[CKP1] is not spoken of to players, though a set that was cleared leaves it with the encoder", () => {
+    const room = createRoom(() => new World());
+    const player = new PlayerSide(room);
+    room.state.labels.set("a", "1");
+    room.state.crew.add(new Player({ name: "seen by nobody" })); // and it has fields without a value
+    room.state.crew.clear();
+    sendPatch(room, player);
+    room.state.labels.delete("a");
+    sendPatch(room);
+    player.join(room);
+    expectSees(player, room);
+  });
+});
