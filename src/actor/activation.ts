@@ -10,6 +10,7 @@ import { captureAnswers } from "../commit/answers.ts";
 import { hasUnsentChanges, internals } from "../colyseus/room-internals.ts";
 import { layoutOf } from "../colyseus/state-layout.ts";
 import { captureState, isSchemaState } from "../colyseus/state-tree.ts";
+import { untoldPrint } from "../colyseus/state-untold.ts";
 import { captureViews } from "../colyseus/state-views.ts";
 import type { Epoch, RoomId } from "../ids.ts";
 import { captureTimers, timersPrint } from "./durable-timers.ts";
@@ -50,6 +51,7 @@ export class Activation implements Saveable {
   isCommitting = false;
   #lastExtras: number | string = "";
   #lastTimers: string | undefined;
+  #lastUntold: number | undefined;
   #lastAge = 0;
 
   /** Everyone with a seat whose onJoin has at least begun. */
@@ -132,6 +134,7 @@ export class Activation implements Saveable {
     const { room } = this;
     if (hasUnsentChanges(room) || timersPrint(room) !== this.#lastTimers) this.markChanged(nowMs);
     else if (this.#age !== this.#lastAge) this.markChanged(nowMs);
+    else if (untoldPrint(room) !== this.#lastUntold) this.markChanged(nowMs);
     else if (printOf(this.#extras()) !== this.#lastExtras) this.markChanged(nowMs);
   }
 
@@ -141,10 +144,12 @@ export class Activation implements Saveable {
     this.#lastExtras = printOf(extras);
     this.#lastTimers = timersPrint(this.room);
     this.#lastAge = this.#age;
+    const state = captureOf(this.room);
+    this.#lastUntold = untoldPrint(this.room, state);
     return {
       // Without players nobody knows it by any; to work it out for the first time is dear.
       layout: this.occupants.size === 0 ? undefined : layoutOf(this.room),
-      state: captureOf(this.room),
+      state,
       ...extras,
       elapsedMs: this.room.clock.elapsedTime,
       timers: captureTimers(this.room),

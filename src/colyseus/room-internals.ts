@@ -68,7 +68,9 @@ export function internals(room: Room): RoomInternals {
 export function hasUnsentChanges(room: Room): boolean {
   const encoder = internals(room)._serializer.encoder;
   if (encoder === undefined) return false;
-  if (encoder.hasChanges || encoder.hasUnreliableChanges) return true;
+  // Not its `hasChanges`: that is true for as long as a stream holds what nobody was sent, be it forever. What streams hold
+  // is compared instead, where a checkpoint is to know (state-untold.ts).
+  if (encoder.root.changes.next !== undefined || encoder.hasUnreliableChanges) return true;
   return encoder.context.hasFilters && room.clients.some(({ view }) => (view?.changes.size ?? 0) > 0);
 }
 
