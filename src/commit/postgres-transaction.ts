@@ -57,8 +57,12 @@ export class PostgresTransaction implements OwnTransaction {
   }
 
   /** @throws RingsideError COMMIT_REFUSED or POSTGRES_UNREACHABLE */
-  query(statement: Statement): Promise<QueryResult> {
-    return this.#query(statement, undefined);
+  async query(statement: Statement): Promise<QueryResult> {
+    try {
+      return await this.#query(statement, undefined);
+    } catch (error) {
+      throw asRefusal(error);
+    }
   }
 
   abandon(): void {
@@ -84,9 +88,9 @@ export class PostgresTransaction implements OwnTransaction {
       const { reason } = results[index] as PromiseRejectedResult; // it was found as one
       // Each waits for those before it, so the one that was not answered in time need not be the one that took it.
       const unit = isReadTimeout(reason) ? this.#slowest() : this.#sent[index]?.unit;
-      await this.#rollBack(isOutdated(reason));
+      const isAnswering = await this.#rollBack(isOutdated(reason));
       const culprits = new Set(unit === undefined ? [] : [unit]);
-      return { outcome: { kind: "refused", error: asRefusal(reason) }, culprits };
+      return { outcome: { kind: "refused", error: asRefusal(reason, isAnswering) }, culprits };
     }
     const saved = await saving;
     const stale = units.filter(({ checkpoint }) => !saved.has(checkpoint));
@@ -106,25 +110,23 @@ export class PostgresTransaction implements OwnTransaction {
       if (command === "COMMIT") return { kind: "committed" };
       return { kind: "refused", error: new RingsideError("COMMIT_REFUSED", { why: "rolled back" }) };
     } catch (error) {
-      // One that was cancelled, or failed inside Postgres, may have been so with all of it done.
-      const isDefinite = isRefusedByPostgres(error) && !/^(?:57014|XX)/u.test(error.code ?? "");
-      this.#end(!isDefinite);
-      return isDefinite ? { kind: "refused", error: asRefusal(error) } : { kind: "unknown", error };
+      // One that was cancelled, or failed inside Postgres, may have been so with all of it done. So may one of which the server
+      // itself has died, which says why in the same words: only of one that goes on is it known.
+      const saysNo = isRefusedByPostgres(error) && !/^(?:57014|XX)/u.test(error.code ?? "");
+      const isAnswering = await this.#rollBack(!saysNo);
+      return saysNo && isAnswering
+        ? { kind: "refused", error: asRefusal(error) }
+        : { kind: "unknown", error };
     }
   }
 
   #query(statement: Statement, unit: Unit | undefined): Promise<QueryResult> {
     // The connection may be somebody else's already.
     if (this.#isOver) return Promise.reject(new RingsideError("COMMIT_REFUSED", { why: "it is over" }));
-    const running = this.#parts.client.query(this.#parts.named(statement)).then(
-      (result) => {
-        checkRows(statement, result);
-        return result;
-      },
-      (error: unknown) => {
-        throw asRefusal(error);
-      },
-    );
+    const running = this.#parts.client.query(this.#parts.named(statement)).then((result) => {
+      checkRows(statement, result);
+      return result;
+    });
     return this.#send(running, unit);
   }
 
@@ -151,13 +153,17 @@ export class PostgresTransaction implements OwnTransaction {
     return slowest?.[0];
   }
 
-  /** @param isBroken whether the connection is of no more use */
-  async #rollBack(isBroken: boolean): Promise<void> {
+  /**
+   * @param isBroken whether the connection is of no more use
+   * @returns whether Postgres answered on it
+   */
+  async #rollBack(isBroken: boolean): Promise<boolean> {
     const isBack = await this.#parts.client.query("ROLLBACK").then(
       () => true,
       () => false,
     );
     this.#end(isBroken || !isBack);
+    return isBack;
   }
 
   #end(isBroken: boolean): void {

@@ -8,6 +8,10 @@ import type { Outcome } from "./outcome.ts";
 /** query_canceled: also what the statement timeout does. */
 const CANCELLED = "57014";
 const LOCK_NOT_AVAILABLE = "55P03";
+/** protocol_violation: also what a wrong number of values is called. */
+const PROTOCOL_VIOLATION = "08P01";
+/** Of the classes that tell of broken connections and servers that go away, those that statements can make by themselves. */
+const OF_STATEMENTS = new Set([CANCELLED, PROTOCOL_VIOLATION]);
 
 /** Whether one of them may have failed all; Postgres being away is nobody's, but for one who took all the time there was. */
 export function isSomebodysFault(outcome: Outcome, culprits: ReadonlySet<unknown>): boolean {
@@ -33,17 +37,22 @@ export function isOutdated(error: unknown): boolean {
   return sqlState === "0A000" || sqlState === "26000";
 }
 
-/** Whether Postgres itself said no, as opposed to a connection that broke or a server that went away in mid sentence. */
-export function isRefusedByPostgres(error: unknown): error is pg.DatabaseError {
+/**
+ * Whether Postgres itself said no, as opposed to a connection that broke or a server that went away in mid sentence.
+ *
+ * @param isAnswering whether it has answered on the same connection since: what it said then was of the statement only,
+ *   whatever code that had. A trigger of the author's can say anything
+ */
+export function isRefusedByPostgres(error: unknown, isAnswering = false): error is pg.DatabaseError {
   if (!(error instanceof pg.DatabaseError)) return false;
   const code = error.code ?? "";
-  return code === CANCELLED || !(code.startsWith("08") || code.startsWith("57"));
+  return isAnswering || OF_STATEMENTS.has(code) || !/^(?:08|57)/u.test(code);
 }
 
 /** COMMIT_REFUSED when Postgres said no, POSTGRES_UNREACHABLE when it said nothing. */
-export function asRefusal(error: unknown): RingsideError {
+export function asRefusal(error: unknown, isAnswering = false): RingsideError {
   if (error instanceof RingsideError) return error;
-  if (!isRefusedByPostgres(error)) {
+  if (!isRefusedByPostgres(error, isAnswering)) {
     return new RingsideError("POSTGRES_UNREACHABLE", { why: messageOf(error) }, error);
   }
   const { code, constraint } = error;

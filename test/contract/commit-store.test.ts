@@ -205,6 +205,18 @@ const REFUSALS: [what: string, bad: (roomId: RoomId) => Statement[], word: RegEx
     (roomId) => [pay(roomId), sql("SELECT pg_sleep(60)")],
     /57014|timeout/u,
   ],
+  // Codes by which Postgres itself says that it is going away, or that a connection is broken, though neither is so.
+  [
+    "too few values",
+    (roomId) => [pay(roomId), sql("SELECT $1::text, $2::text", ["one"])],
+    /^COMMIT_REFUSED 08P01$/u,
+  ],
+  ["a text with a zero in it", (roomId) => [pay(roomId), sql("SELECT 1 \0 ")], /^COMMIT_REFUSED 08P01$/u],
+  ...["08006", "57P01"].map((code): (typeof REFUSALS)[number] => [
+    `a trigger of the author's that says ${code}`,
+    (roomId) => [pay(roomId), sql(`DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '${code}'; END $$`)],
+    new RegExp(`^COMMIT_REFUSED ${code}$`, "u"),
+  ]),
 ];
 
 test.each(REFUSALS)(
@@ -220,6 +232,18 @@ test.each(REFUSALS)(
     await stands(roomId);
   },
 );
+
+test.each(REFUSALS)("[COM5] %s is the fault of no other commit", async (_, bad, word) => {
+  const [culprit, ...others] = (await createRooms(4)) as [RoomId, ...RoomId[]];
+  const outcomes = await Promise.all([
+    store.commit(unit(culprit, bad(culprit))),
+    ...others.map((roomId) => store.commit(unit(roomId))),
+  ]);
+  expect(wordOf(outcomes[0] as Outcome)).toMatch(word);
+  expect(outcomes.slice(1).map(wordOf)).toEqual(others.map(() => "committed"));
+  await nothingOf(culprit);
+  for (const roomId of others) await stands(roomId);
+});
 
 test("[COM1] statements that would end the transaction, or change the connection, are refused where they are given", () => {
   for (const text of [
@@ -627,6 +651,19 @@ test("[COM3] when the answer to COMMIT is lost, it is found that all of the batc
   }
 });
 
+test("[COM3] when Postgres dies of COMMIT and says why, it is found that all of the batch was committed", async () => {
+  await using it = await rig();
+  const rooms = await createRooms(3);
+  it.proxy.failCommits("last-words");
+  const outcomes = await Promise.all(rooms.map((roomId) => it.store.commit(unit(roomId))));
+  expect(it.proxy.bites["last-words"]).toBe(1);
+  expect(outcomes.map(wordOf)).toEqual(rooms.map(() => "unknown"));
+  for (const roomId of rooms) {
+    expect(await it.store.find(roomId, 1 as Epoch, 1)).toBe(true);
+    await stands(roomId);
+  }
+});
+
 test("[COM3] when COMMIT is lost on its way, it is found that nothing was committed, and the next one is", async () => {
   await using it = await rig();
   const roomId = await createRoom();
@@ -870,7 +907,9 @@ test("[COM1] [COM2] [COM3] [COM5] while connections break around COMMIT, each ro
       const id = `${room.roomId}/${n}`;
       const [isBad, asks] = [chance() < 0.1, chance() < 0.2];
       if (chance() < 0.15) {
-        it.proxy.failCommits(["cut-before", "drop-reply", "strand"][Math.floor(chance() * 3)] as CommitFault);
+        it.proxy.failCommits(
+          ["cut-before", "drop-reply", "strand", "last-words"][Math.floor(chance() * 4)] as CommitFault,
+        );
       }
       try {
         await committer.commit(room, async (tx) => {

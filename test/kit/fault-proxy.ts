@@ -7,14 +7,15 @@ import net from "node:net";
 
 /**
  * What befalls a COMMIT. `cut-before`: it never arrives, and both sides see the connection end. `drop-reply`: Postgres carries
- * it out and answers, and the client sees the connection end instead. `strand`: the client sees the connection end, while
+ * it out and answers, and the client sees the connection end instead. `last-words`: the same, but the client is told first
+ * that Postgres dies of an error, as it does when its log cannot be flushed. `strand`: the client sees the connection end, while
  * Postgres sees nothing and keeps the transaction open, until `deliver` or `forget` of the link is called.
  */
-export type CommitFault = "cut-before" | "drop-reply" | "strand";
+export type CommitFault = "cut-before" | "drop-reply" | "last-words" | "strand";
 
 export class FaultProxy implements AsyncDisposable {
   /** How often each fault has bitten. `held`: messages that came while they were not passed on. */
-  readonly bites = { "cut-before": 0, "drop-reply": 0, strand: 0, cut: 0, held: 0 };
+  readonly bites = { "cut-before": 0, "drop-reply": 0, "last-words": 0, strand: 0, cut: 0, held: 0 };
   /** How late what Postgres says is passed on, for connections that are open as well. */
   delayMs = 0;
   /** COMMITs that came by, whatever became of them. */
@@ -106,7 +107,7 @@ export class Link {
   readonly #commits = new CommitFinder();
   #isHeld = false;
   #isStranded = false;
-  #awaitsLostReply = false;
+  #awaitsLostReply: "drop-reply" | "last-words" | undefined;
 
   constructor(proxy: FaultProxy, near: net.Socket, far: net.Socket) {
     this.#proxy = proxy;
@@ -185,7 +186,8 @@ export class Link {
         this.destroy();
         return;
       case "drop-reply":
-        this.#awaitsLostReply = true;
+      case "last-words":
+        this.#awaitsLostReply = fault;
         this.#up.push(bytes);
         return;
       case "strand":
@@ -200,8 +202,17 @@ export class Link {
   #onAnswered(bytes: Buffer): void {
     if (this.#isHeld) this.#proxy.bites.held++;
     // Clients send COMMIT when all before it is answered: this is the answer to it.
-    if (this.#awaitsLostReply) this.destroy();
-    else this.#down.push(bytes);
+    switch (this.#awaitsLostReply) {
+      case undefined:
+        this.#down.push(bytes);
+        return;
+      case "drop-reply":
+        this.destroy();
+        return;
+      case "last-words":
+        this.#awaitsLostReply = "drop-reply";
+        this.#near.end(LAST_WORDS, () => this.destroy());
+    }
   }
 
   #onClosed(other: net.Socket): void {
@@ -282,6 +293,20 @@ class CommitFinder {
 }
 
 const PROTOCOL_3 = 0x0003_0000;
+
+/** An ErrorResponse, and nothing after it. */
+const LAST_WORDS = errorResponse({ S: "PANIC", V: "PANIC", C: "58030", M: "could not fsync file" });
+
+function errorResponse(fields: Readonly<Record<string, string>>): Buffer {
+  const body = Buffer.from(
+    `${Object.entries(fields)
+      .map((field) => `${field.join("")}\0`)
+      .join("")}\0`,
+  );
+  const head = Buffer.from("E....");
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+}
 
 function isCommit(message: Buffer): boolean {
   const body = message.subarray(5).toString("latin1");
