@@ -60,6 +60,7 @@ export class CommitStore {
 
   /** Never rejects but with TOO_MANY. */
   async commit(unit: Unit): Promise<Outcome> {
+    if (unit.statements.some(({ leavesTraces }) => leavesTraces)) return await this.#tryAlone(unit);
     return await this.#together.add(unit);
   }
 

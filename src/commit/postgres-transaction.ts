@@ -49,6 +49,8 @@ export class PostgresTransaction implements OwnTransaction {
   readonly #sent: Sent[] = [];
   #isOver = false;
   #isReleased = false;
+  /** Whether the connection may not be what it was. */
+  #hasTraces = false;
 
   constructor(parts: TransactionParts) {
     this.#parts = parts;
@@ -123,6 +125,7 @@ export class PostgresTransaction implements OwnTransaction {
   #query(statement: Statement, unit: Unit | undefined): Promise<QueryResult> {
     // The connection may be somebody else's already.
     if (this.#isOver) return Promise.reject(new RingsideError("COMMIT_REFUSED", { why: "it is over" }));
+    this.#hasTraces ||= statement.leavesTraces;
     const running = this.#parts.client.query(this.#parts.named(statement)).then((result) => {
       checkRows(statement, result);
       return result;
@@ -171,7 +174,7 @@ export class PostgresTransaction implements OwnTransaction {
     this.#isOver = true;
     this.#isReleased = true;
     this.#parts.client.off("error", ignore);
-    this.#parts.client.release(isBroken);
+    this.#parts.client.release(isBroken || this.#hasTraces);
     this.#parts.onEnd();
   }
 }

@@ -23,6 +23,10 @@ export interface CommitTx {
    *
    * @param expect.rows how many rows it must touch, or nothing is committed (COMMIT_REFUSED): an
    *   `UPDATE … WHERE coins >= $2` with `{ rows: 1 }` checks and pays in one step
+   *
+   * The commits of several rooms may be one transaction. One in which a statement calls `set_config`, takes an advisory lock
+   * of the session, makes a temporary table, or is a `DO` or a `CALL`, has its own, and a connection that is closed after it;
+   * what functions of yours do inside is not seen: they must leave the session as it was.
    */
   run(text: string, values?: readonly unknown[], expect?: { readonly rows: number }): void;
   /**

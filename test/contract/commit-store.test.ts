@@ -53,10 +53,14 @@ beforeAll(async () => {
   await pool.query(`CREATE TABLE public.${LEDGER} (
     id text PRIMARY KEY, room_id text NOT NULL, coins integer NOT NULL CHECK (coins >= 0), at bigserial,
     once text UNIQUE DEFERRABLE INITIALLY DEFERRED)`);
+  await pool.query(`CREATE FUNCTION public.raise_in_${LEDGER} (code text) RETURNS void LANGUAGE plpgsql
+    AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = code; END $$`);
   self = await enter();
 });
 afterAll(async () => {
-  await pool.query(`DROP TABLE public.${LEDGER}; DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
+  await pool.query(
+    `DROP TABLE public.${LEDGER}; DROP FUNCTION public.raise_in_${LEDGER}; DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`,
+  );
   await pool.end();
 });
 beforeEach(() => {
@@ -214,7 +218,7 @@ const REFUSALS: [what: string, bad: (roomId: RoomId) => Statement[], word: RegEx
   ["a text with a zero in it", (roomId) => [pay(roomId), sql("SELECT 1 \0 ")], /^COMMIT_REFUSED 08P01$/u],
   ...["08006", "57P01"].map((code): (typeof REFUSALS)[number] => [
     `a trigger of the author's that says ${code}`,
-    (roomId) => [pay(roomId), sql(`DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '${code}'; END $$`)],
+    (roomId) => [pay(roomId), sql("SELECT raise_in_ledger($1)", [code])],
     new RegExp(`^COMMIT_REFUSED ${code}$`, "u"),
   ]),
 ];
@@ -254,6 +258,9 @@ test("[COM1] statements that would end the transaction, or change the connection
     "SET search_path = elsewhere",
     "discard all",
     "/**/DEALLOCATE x",
+    "/* one /* in another */ */ COMMIT",
+    "-- a line\rCOMMIT",
+    "COPY ledger FROM STDIN",
   ]) {
     expect(() => sql(text), text).toThrowError(expect.objectContaining({ code: "COMMIT_REFUSED" }));
   }
@@ -262,9 +269,21 @@ test("[COM1] statements that would end the transaction, or change the connection
     "UPDATE ledger SET coins = 1",
     "with commits as (select 1) select 1",
     "settle()",
+    "/* pay */ UPDATE ledger /* the player's */ SET coins = 1",
+    "/* never closed SET",
+    "-- SET",
+    "",
   ]) {
     expect(() => sql(text), text).not.toThrow();
   }
+});
+
+test("a statement is looked at in no time, however it begins", () => {
+  const startedMs = performance.now();
+  for (const piece of ["-", "-- x\n", "/* x */ ", "/*", "*/", " ;(", "\r--"]) {
+    expect(() => sql(`--${piece.repeat(5_000)}\nSELECT 1`), piece).not.toThrow();
+  }
+  expect(performance.now() - startedMs).toBeLessThan(1_000);
 });
 
 test("values are sent as they were when they were given, and one that cannot be sent is refused there", async () => {
@@ -351,6 +370,50 @@ test("[COM5] a commit that only another one of its batch was in the way of is no
   expect(outcomes.map(wordOf)).toEqual(["COMMIT_REFUSED 23505", "committed"]);
   await stands(second, ["wanted"]);
 });
+
+test.each(["together", "alone"])(
+  "[COM5] what a commit does to its transaction and its connection is not felt by those beside it and after it: %s",
+  async (how) => {
+    const [one, ...others] = (await createRooms(5)) as [RoomId, ...RoomId[]];
+    const traces = [
+      "SELECT set_config('search_path', 'nowhere', false)",
+      "SELECT set_config('ringside.who', 'one', true)",
+      "SELECT pg_advisory_lock(20261123)",
+      "CREATE TEMPORARY TABLE checkpoint (room_id text)",
+      "DO $$ BEGIN SET enable_sort = off; END $$",
+    ];
+    for (const [index, text] of traces.entries()) {
+      const commitOne = async (): Promise<Outcome> => {
+        if (how === "together") return await store.commit(unit(one, [sql(text)], index + 1));
+        const own = await store.open();
+        await own.query(sql(text));
+        own.abandon();
+        return { kind: "committed" };
+      };
+      // It reads what it may not see: who was there before it.
+      const look = (roomId: RoomId, id: string): Statement =>
+        sql(
+          "INSERT INTO public.ledger (id, room_id, coins) SELECT $2 || coalesce(current_setting('ringside.who', true), ''), $1, 1",
+          [roomId, id],
+        );
+      const seq = index * 2 + 1;
+      const outcomes = await Promise.all([
+        commitOne(),
+        ...others.map((roomId) => store.commit(unit(roomId, [look(roomId, `${roomId}/${seq}`)], seq))),
+      ]);
+      expect(outcomes.slice(1).map(wordOf), text).toEqual(others.map(() => "committed"));
+      for (const roomId of others) {
+        const after = unit(roomId, [look(roomId, `${roomId}/${seq + 1}`)], seq + 1);
+        expect(wordOf(await store.commit(after)), text).toBe("committed");
+        expect((await ledgerOf(roomId)).slice(-2)).toEqual([`${roomId}/${seq}`, `${roomId}/${seq + 1}`]);
+      }
+    }
+    const { rows } = await pool.query(
+      "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 20261123",
+    );
+    expect(rows).toEqual([]);
+  },
+);
 
 test("[COM5] a commit that waits for a lock holds up neither those beside it nor those after it", async () => {
   const [blocked, ...others] = (await createRooms(6)) as [RoomId, ...RoomId[]];
