@@ -64,9 +64,10 @@ export function command<Payload, Reply>(
       const remember = (given: Reply): Reply => {
         // A copy: what the handler gave may be part of the room, and be something else when it is asked for again.
         const reply = copyAsSaved(given, "a command's answer") as Reply;
-        answers.propose({ key, atMs: room.clock.elapsedTime, reply });
+        // These first: they throw in a handler that ends after its time is up, of which nothing may be remembered.
         tx.undo(() => answers.forget(key));
         tx.after(() => answers.confirm(key));
+        answers.propose({ key, atMs: room.clock.elapsedTime, reply });
         return reply;
       };
       const reply = handler(client, payload, tx);

@@ -39,7 +39,11 @@ export interface CommitTx {
     text: string,
     values?: readonly unknown[],
   ): Promise<QueryResult<Row>>;
-  /** Takes back in the room's memory what the callback did there. Called, last one first, if nothing was committed. */
+  /**
+   * Takes back in the room's memory what the callback did there. Called, last one first, if nothing was committed.
+   *
+   * In an async callback give it before the change: past `COMMIT_MS` it throws, when it is too late to take back anything.
+   */
   undo(step: () => void): void;
   /** What others may see only when it can no longer be lost: called, in order, after the commit. */
   after(step: () => void): void;
