@@ -55,8 +55,10 @@ export function connectionSettings(config: Config, label: string): pg.ClientConf
     application_name: `ringside ${config.nodeId} ${label}`.slice(0, 63),
     keepAlive: true,
     // synchronous_commit: what a claim, a seat or a checkpoint acknowledged must survive Postgres's own crash.
+    // Isolation: a statement that has waited for a lock must see what whoever held it has done.
     options:
       `-c search_path=${config.schemaName} -c statement_timeout=${config.storeMs} -c synchronous_commit=on -c jit=off` +
+      String.raw` -c default_transaction_isolation=read\ committed` +
       timelineOption(config),
   };
 }

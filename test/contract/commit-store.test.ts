@@ -683,9 +683,12 @@ interface Rig extends AsyncDisposable {
   readonly pool: pg.Pool;
 }
 
-async function rig(settings: Record<string, string> = {}): Promise<Rig> {
-  const proxy = await FaultProxy.start(config.databaseUrl);
-  const through = openCommitPool(configAt(proxy.through(config.databaseUrl), settings));
+async function rig(
+  settings: Record<string, string> = {},
+  databaseUrl: string = config.databaseUrl,
+): Promise<Rig> {
+  const proxy = await FaultProxy.start(databaseUrl);
+  const through = openCommitPool(configAt(proxy.through(databaseUrl), settings));
   return {
     proxy,
     store: storeOn(through),
@@ -768,6 +771,33 @@ test.each([
     await (isCommitted ? stands(roomId) : nothingOf(roomId));
   },
 );
+
+test("[COM3] an outcome is found as it is where the database's own habit is one snapshot for a whole transaction", async () => {
+  const role = `role_${SCHEMA}`;
+  await pool.query(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'contract';
+    ALTER ROLE ${role} SET default_transaction_isolation = 'repeatable read'`);
+  const url = new URL(config.databaseUrl);
+  Object.assign(url, { username: role, password: "contract" });
+  try {
+    await using it = await rig({}, url.href);
+    const roomId = await createRoom();
+    it.proxy.failCommits("strand");
+    expect((await it.store.commit(unit(roomId))).kind).toBe("unknown");
+    const finding = it.store.find(roomId, 1 as Epoch, 1);
+    await until("the wait for the room's row", async () => {
+      const { rows } = await pool.query(
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = $1",
+        [role],
+      );
+      return rows.length === 1;
+    });
+    for (const link of it.proxy.links) if (link.isStranded) await link.deliver();
+    expect(await finding).toBe(true);
+    await stands(roomId);
+  } finally {
+    await pool.query(`DROP ROLE ${role}`);
+  }
+});
 
 test("[COM3] a lost transaction that nobody ends is ended by Postgres, and asking meanwhile is refused rather than answered", async () => {
   await using it = await rig({ COMMIT_MS: "1500" });
