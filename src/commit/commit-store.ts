@@ -22,8 +22,10 @@ import type { Unit } from "./transaction.ts";
 
 /** Rooms that share a transaction at most, and those that may wait for the next one. */
 const LIMITS = { batchMax: 128, waitingMax: 20_000 };
-/** How often a shared transaction goes on without those who made it fail, before each of its rooms is tried alone. */
+/** How often a shared transaction goes on without those who made it fail, before each of its rooms is tried by itself. */
 const ROUNDS_MAX = 8;
+/** As long as a lock is waited for in company, after whatever number of rounds. */
+const LOCK_MS_MIN = 10;
 /**
  * Commits' connections write nothing outside of a transaction that says so (pool.ts): were this one to fail, what was sent
  * after it would otherwise stand, each statement by itself.
@@ -50,12 +52,16 @@ export class CommitStore {
   readonly #alone = new Set<Promise<Outcome>>();
   /** For transactions of one room: the others' need a connection at all times. */
   readonly #slots: Slots;
+  /** Of these, for what was too slow in company: who asks in between does not wait for that. */
+  readonly #slotsAlone: Slots;
   readonly #prepared = new Map<string, string>();
 
   constructor(parts: CommitStoreParts) {
     this.#parts = parts;
     this.#together = new Batcher(LIMITS, (units) => this.#commitTogether(units));
-    this.#slots = new Slots(Math.max(1, (parts.pool.options.max ?? 10) - 1));
+    const max = parts.pool.options.max ?? 10;
+    this.#slots = new Slots(Math.max(1, max - 1));
+    this.#slotsAlone = new Slots(Math.max(1, max - 2));
   }
 
   /** Never rejects but with TOO_MANY. */
@@ -113,14 +119,14 @@ export class CommitStore {
   async #commitTogether(units: readonly Unit[]): Promise<readonly (Outcome | Promise<Outcome>)[]> {
     const outcomes = new Map<Unit, Outcome | Promise<Outcome>>();
     let rest = units;
-    for (let round = 1; rest.length > 0; round++) {
-      const { outcome, culprits } = await this.#tryTogether(rest);
-      if (rest.length === 1 || !isSomebodysFault(outcome, culprits)) {
-        // A single one has failed under the limits that it has in company.
-        for (const unit of rest) outcomes.set(unit, isTooSlow(outcome) ? this.#tryAlone(unit) : outcome);
+    let round = 1;
+    for (; rest.length > 1 && round <= ROUNDS_MAX; round++) {
+      const { outcome, culprits } = await this.#tryTogether(rest, round);
+      if (!isSomebodysFault(outcome, culprits)) {
+        for (const unit of rest) outcomes.set(unit, outcome);
         break;
       }
-      const out = culprits.size === 0 || round === ROUNDS_MAX ? new Set(rest) : culprits;
+      const out = culprits.size === 0 ? new Set(rest) : culprits;
       for (const unit of out) {
         // What fails in company may be right alone: the one that it met there may have failed as well.
         const isTrueAlone = outcome.kind === "stale" || outcome.kind === "baseless";
@@ -128,14 +134,20 @@ export class CommitStore {
       }
       rest = rest.filter((unit) => !out.has(unit));
     }
+    // One after the other, with as little patience as in company: those that nothing holds up do not wait for the others.
+    for (const unit of units) {
+      if (outcomes.has(unit)) continue;
+      const { outcome } = await this.#tryTogether([unit], round);
+      outcomes.set(unit, isTooSlow(outcome) ? this.#tryAlone(unit) : outcome);
+    }
     // Each has got one.
     return units.map((unit) => outcomes.get(unit) as Outcome | Promise<Outcome>);
   }
 
   /** All of them or none. */
-  async #tryTogether(units: readonly Unit[]): Promise<Attempt> {
+  async #tryTogether(units: readonly Unit[], round: number): Promise<Attempt> {
     try {
-      const shared = await this.#begin(`${BEGIN}${this.#limitsInCompany()}`, ignore);
+      const shared = await this.#begin(`${BEGIN}${this.#limitsInCompany(round)}`, ignore);
       return await shared.commitAll(units);
     } catch (error) {
       return { outcome: { kind: "refused", error: asRefusal(error) }, culprits: new Set() };
@@ -143,20 +155,33 @@ export class CommitStore {
   }
 
   #tryAlone(unit: Unit): Promise<Outcome> {
-    const trying = this.open().then(
-      (own) => own.commit(unit),
-      (error: unknown): Outcome => ({ kind: "refused", error: asRefusal(error) }),
-    );
+    const trying = this.#openAndCommit(unit).catch((error: unknown): Outcome => ({
+      kind: "refused",
+      error: asRefusal(error),
+    }));
     this.#alone.add(trying);
     void trying.finally(() => this.#alone.delete(trying));
     return trying;
   }
 
-  /** So that what is slow can be told from Postgres being away, which all would fail by. */
-  #limitsInCompany(): string {
+  async #openAndCommit(unit: Unit): Promise<Outcome> {
+    await this.#slotsAlone.take();
+    try {
+      return await (await this.open()).commit(unit);
+    } finally {
+      this.#slotsAlone.giveBack();
+    }
+  }
+
+  /**
+   * So that what is slow can be told from Postgres being away, which all would fail by. Less with each round: whoever is in
+   * company with many slow ones must not wait as long for each of them.
+   */
+  #limitsInCompany(round: number): string {
     const storeMs = this.#parts.pool.options.query_timeout;
     if (storeMs === undefined) return "";
-    const [waitMs, runMs] = [Math.ceil(storeMs / 8), Math.ceil(storeMs / 2)];
+    const waitMs = Math.max(LOCK_MS_MIN, Math.ceil(storeMs / 4 / 2 ** round));
+    const runMs = Math.ceil(storeMs / 2 / round);
     return `; SET LOCAL lock_timeout = ${waitMs}; SET LOCAL statement_timeout = ${runMs}`;
   }
 

@@ -438,6 +438,35 @@ test("[COM5] a commit that waits for a lock holds up neither those beside it nor
   expect(ended.at(-1), "and is made when it can be").toBe(`${blocked} committed`);
 });
 
+test("[COM5] many commits that wait for one lock hold up neither those beside them nor those that ask in between", async () => {
+  const rooms = await createRooms(37);
+  const [first, ...others] = rooms.splice(0, 7) as [RoomId, ...RoomId[]];
+  expect(wordOf(await store.commit(unit(first, [pay(first, "jackpot")])))).toBe("committed");
+  const holder = await pool.connect();
+  await holder.query("BEGIN");
+  await holder.query(`UPDATE public.${LEDGER} SET coins = 2 WHERE id = 'jackpot'`);
+  const win = sql("UPDATE ledger SET coins = coins + 1 WHERE id = 'jackpot'");
+  let blocked = rooms.length;
+  const startedMs = performance.now();
+  const waiting = rooms.map(async (roomId) => {
+    const outcome = await store.commit(unit(roomId, [pay(roomId), win]));
+    blocked -= 1;
+    return outcome;
+  });
+  const [asks, ...beside] = others as [RoomId, ...RoomId[]];
+  const outcomes = await Promise.all(beside.map((roomId) => store.commit(unit(roomId))));
+  expect(outcomes.map(wordOf)).toEqual(beside.map(() => "committed"));
+  const own = await store.open();
+  await own.query(sql("SELECT 1"));
+  expect(wordOf(await own.commit(unit(asks)))).toBe("committed");
+  expect(performance.now() - startedMs).toBeLessThan(config.commitMs / 2);
+  expect(blocked, "still wait").toBeGreaterThan(rooms.length / 2);
+  await holder.query("COMMIT");
+  holder.release();
+  for (const outcome of await Promise.all(waiting))
+    expect(wordOf(outcome)).toMatch(/^committed$|57014|timeout/u);
+});
+
 test("[COM5] transactions of their own, left open, keep no connection from the commits of others", async () => {
   const rooms = await createRooms(8);
   const max = commitPool.options.max ?? 0;
