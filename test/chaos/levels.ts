@@ -1,6 +1,6 @@
 // What a cluster uses: memory, descriptors, keys, connections and rows. After all that has happened it must be as before.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { Level } from "./history.ts";
 import { SETTINGS } from "./settings.ts";
 import type { World } from "./world.ts";
@@ -74,12 +74,19 @@ export function compare(
 }
 
 function memoryMbOf(pid: number): number {
-  const path = `/proc/${pid}/status`;
-  if (!existsSync(path)) return 0; // another system than Linux
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(path, "utf8"))?.[1] ?? 0) / 1_024;
+  const status = orNothing(() => readFileSync(`/proc/${pid}/status`, "utf8"));
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status ?? "")?.[1] ?? 0) / 1_024;
 }
 
 function descriptorsOf(pid: number): number {
-  const path = `/proc/${pid}/fd`;
-  return existsSync(path) ? readdirSync(path).length : 0;
+  return orNothing(() => readdirSync(`/proc/${pid}/fd`))?.length ?? 0;
+}
+
+/** Another system than Linux, or the process has just ended. */
+function orNothing<Found>(look: () => Found): Found | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
 }

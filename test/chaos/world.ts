@@ -13,13 +13,15 @@ import { GATEWAY_LOG_ENV, GatewayLogs } from "./gateway-log.ts";
 import { LinkProxy, type Hold } from "./link-proxy.ts";
 import { CALLER_NETWORK, OWN_ADDRESS_ENV, PROXY_NETWORK } from "./own-address.ts";
 import type { Recorder } from "./recorder.ts";
-import { ENV } from "./settings.ts";
+import { ENV, PACE } from "./settings.ts";
 
 /** Before a node that could not start is started again. */
 const RESTART_AGAIN_MS = 300;
 
 /** On a machine that is starved; whoever is not ready by then never will be. */
-const READY_MS = 60_000;
+const READY_MS = 60_000 * PACE;
+/** Tries again included. */
+const SERVES_MS = 2 * READY_MS;
 
 /** What stands around one node, whatever process has its name. */
 export interface Surroundings {
@@ -29,6 +31,8 @@ export interface Surroundings {
   readonly address: string;
   /** How many faults keep it from Postgres now. */
   postgresHolds: number;
+  /** When one of them let go last, by the monotonic clock. */
+  postgresHeldMs: number;
   starts: number;
 }
 
@@ -46,6 +50,8 @@ export class World implements AsyncDisposable {
   /** Why starts had to be tried again. */
   readonly startFailures: string[] = [];
   #isClosing = false;
+  /** Those that are taken, or were given away. */
+  readonly #ports: Set<number>;
 
   private constructor(
     postgres: PrivatePostgres,
@@ -57,6 +63,7 @@ export class World implements AsyncDisposable {
     this.redis = redis;
     this.recorder = recorder;
     this.#env = env;
+    this.#ports = new Set([postgres.url, redis.url].map((url) => Number(new URL(url).port)));
   }
 
   /** @param sabotage a module that breaks the product on purpose, loaded by every node before anything else */
@@ -106,7 +113,14 @@ export class World implements AsyncDisposable {
     const made = (async (): Promise<Surroundings> => {
       const postgres = await FaultProxy.start(this.cluster?.databaseUrl ?? this.postgres.url);
       const links = new LinkProxy(`${PROXY_NETWORK}${number}`);
-      return { postgres, links, address: `${CALLER_NETWORK}${number}`, postgresHolds: 0, starts: 0 };
+      return {
+        postgres,
+        links,
+        address: `${CALLER_NETWORK}${number}`,
+        postgresHolds: 0,
+        postgresHeldMs: -Infinity,
+        starts: 0,
+      };
     })();
     this.#surroundings.set(nodeId, made);
     return made;
@@ -134,8 +148,10 @@ export class World implements AsyncDisposable {
       get held() {
         return postgres.bites.held - before;
       },
+      knocks: 0,
       resume: () => {
         around.postgresHolds -= 1;
+        around.postgresHeldMs = systemClock.monotonicMs();
         if (around.postgresHolds === 0) postgres.resume();
       },
     };
@@ -154,8 +170,17 @@ export class World implements AsyncDisposable {
 
   /** Starts what should be there and is not, until all of it serves. */
   async untilAllServe(): Promise<void> {
-    await Promise.all([...this.#wanted].map((nodeId) => this.#start(nodeId)));
-    await this.cluster.untilLive();
+    const endsMs = systemClock.monotonicMs() + SERVES_MS;
+    // One that was frozen may find only now that it does not count any more, and start anew.
+    do {
+      await Promise.race([
+        Promise.all([...this.#wanted].map((nodeId) => this.#start(nodeId))),
+        systemClock.sleep(Math.max(0, endsMs - systemClock.monotonicMs())).then(() => {
+          throw new Error(`not all of ${this.wanted.join()} serve ${SERVES_MS} ms after the last fault`);
+        }),
+      ]);
+      await this.cluster.untilLive({ ms: READY_MS });
+    } while (!this.wanted.every((nodeId) => this.serving.some((node) => node.nodeId === nodeId)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -211,18 +236,28 @@ export class World implements AsyncDisposable {
     });
   }
 
+  /** A free port is one's own only when somebody listens there: nobody else of this run gets it, nor that of a store. */
+  async #freshPort(): Promise<number> {
+    for (;;) {
+      const port = await freePort();
+      if (this.#ports.has(port)) continue;
+      this.#ports.add(port);
+      return port;
+    }
+  }
+
   async #house(nodeId: string, stores: StoreUrls): Promise<Quarters> {
     const around = await this.surroundingsOf(nodeId);
     around.starts += 1;
-    const [publicPort, managementPort] = [await freePort(), await freePort()];
-    let internalPort = await freePort();
+    const [publicPort, managementPort] = [await this.#freshPort(), await this.#freshPort()];
+    let internalPort = await this.#freshPort();
     for (let tries = 0; ; tries++) {
       try {
         await around.links.open(internalPort);
         break;
       } catch (error) {
         if (tries === 5) throw error; // somebody listens on all addresses
-        internalPort = await freePort();
+        internalPort = await this.#freshPort();
       }
     }
     const database = new URL(around.postgres.through(stores.databaseUrl));

@@ -303,10 +303,12 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /** Waits until the load balancer has found every running node live: until then it sends nobody to one that was added. */
-  async untilLive(): Promise<void> {
+  async untilLive(within: { readonly ms?: number } = {}): Promise<void> {
     // It finds them by looking, and has no event for that.
-    await until("every node is live to the load balancer", () =>
-      this.nodes.every((node) => this.#watch?.healthOf(node) === "live"),
+    await until(
+      "every node is live to the load balancer",
+      () => this.nodes.every((node) => this.#watch?.healthOf(node) === "live"),
+      within,
     );
   }
 

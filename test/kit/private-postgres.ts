@@ -1,6 +1,6 @@
 // A Postgres of one test's own, to be taken away and brought back over the same data, at the same port.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
@@ -23,26 +23,36 @@ export async function privatePostgres(): Promise<PrivatePostgres> {
   const dataDir = mkdtempSync(join(tmpdir(), "ringside-away-"));
   let server: LocalPostgres = await startPostgres({ dataDir });
   const { port, url } = server;
-  const processes = (): number[] => {
+  const children = (): number[] => {
     const { pid } = server;
-    const children = `/proc/${pid}/task/${pid}/children`;
-    if (!existsSync(children)) return []; // it has ended
-    return [pid, ...readFileSync(children, "utf8").trim().split(" ").map(Number)];
+    try {
+      const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+      return pids
+        .split(" ")
+        .map(Number)
+        .filter((child) => child > 0); // 0 would be this process's own group
+    } catch {
+      return []; // it has ended
+    }
   };
-  const signalAll = (signal: NodeJS.Signals): void => {
-    for (const each of processes()) process.kill(each, signal);
+  const signal = (pid: number, name: NodeJS.Signals): void => {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // it was quicker
+    }
+  };
+  /** The postmaster first: then nobody is born while the others are told. */
+  const signalAll = (name: NodeJS.Signals): void => {
+    const before = children();
+    signal(server.pid, name);
+    for (const pid of new Set([...before, ...children()])) signal(pid, name);
   };
   return {
     url,
     crash: async () => {
       // All of them: those who find their parent gone would end themselves, but on a busy machine still commit something.
-      for (const each of processes()) {
-        try {
-          process.kill(each, "SIGKILL");
-        } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // it was quicker
-        }
-      }
+      signalAll("SIGKILL");
       await server.exited;
     },
     stop: async (how) => {
