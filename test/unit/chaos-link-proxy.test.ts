@@ -99,13 +99,24 @@ test.runIf(isLinux)(
 
       const hears = proxy.hold({ ways: ["hears"], caller: "127.0.2.79" });
       const both = proxy.hold({ caller: "127.0.2.79" });
-      proxy.knock({ from: "127.0.2.79" });
-      await until("a knock is held", () => hears.held > 1); // the connection, and what it says
-      expect(both.held, "each of two that keep the same counts it").toBe(hears.held);
+      const third = speak(server.port, "127.0.2.79");
+      third.socket.write("a");
+      await until("the connection is held, and what it says", () => hears.held === 2);
+      expect(both.held, "each of two that keep the same counts it").toBe(2);
+      expect(await proxy.knock({ from: "127.0.2.79" })).toBe(true);
+      await until("a knock is held, and counted apart", () => hears.knocks === 2 && both.knocks === 2);
+      expect([hears.held, both.held]).toEqual([2, 2]);
       proxy.cut("127.0.2.78");
       await until("one caller is cut", () => other.hasEnded());
       expect(one.hasEnded()).toBe(false);
       expect(proxy.cuts).toBe(1);
+
+      expect(await proxy.knock({ from: "127.0.2.80", isWhole: false })).toBe(true);
+      await until("the knock is there", () => proxy.isCalledBy("127.0.2.80"));
+      proxy.cut("127.0.2.80");
+      expect([proxy.cuts, proxy.cutKnocks], "a knock that is cut is no connection").toEqual([1, 1]);
+      await proxy.close();
+      expect(await proxy.knock(), "nobody can knock where the node is gone").toBe(false);
     } finally {
       await proxy.close();
       server.close();
