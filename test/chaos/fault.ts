@@ -3,16 +3,19 @@
 // Each runs from its beginning to its end by itself, beside the others; when the run heals, the signal ends its waiting, and
 // it puts right what it has done. Who cannot find anybody to befall, or needs what is not there, says so (Skip).
 
-import { systemClock } from "../../src/runtime/clock.ts";
+import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import type { TestNode } from "../kit/cluster.ts";
 import type { Connection } from "./connection.ts";
 import type { FaultName } from "./plan.ts";
+import { PACE } from "./settings.ts";
 import type { World } from "./world.ts";
 
 export class Skip extends Error {}
 
 export interface FaultContext {
   readonly world: World;
+  /** How long a fault may last without showing that it bites, while nothing else explains that. */
+  readonly patienceMs: number;
   readonly lengthMs: number;
   /** This fault's own chance, from the seed: from 0 to below 1. */
   readonly random: () => number;
@@ -27,6 +30,8 @@ export interface Befallen {
   readonly target: string;
   /** What shows that it did; undefined when nothing does. */
   readonly bit: string | undefined;
+  /** What was seen instead. */
+  readonly instead?: string;
 }
 
 export type Fault = (context: FaultContext) => Promise<Befallen>;
@@ -54,6 +59,38 @@ export function count(number: number, what: string): string | undefined {
   return number > 0 ? `${number} ${what}` : undefined;
 }
 
+/** On a machine that is starved of everything. */
+export const PATIENCE_MS = 6_000 * PACE;
+const LOOK_EVERY_MS = 20;
+/** Whoever is stopped, or has no Postgres, for so many times what a fault may take to show, is let off. */
+const EXCUSED_TIMES = 4;
+
+/**
+ * Waits until a fault shows that it bites: whom it befalls may be busy, or have another fault. Time for which there is an
+ * excuse does not count; what has none and never shows is without effect.
+ *
+ * @param excuse why nothing can be expected of whom it befalls at this moment
+ * @returns whether it has shown
+ * @throws Skip when there was an excuse for far too long
+ */
+export async function untilItShows(
+  shows: () => boolean,
+  excuse: () => string | undefined,
+  patienceMs: number,
+  clock: Pick<Clock, "sleep"> = systemClock,
+): Promise<boolean> {
+  // Counted in looks: time in which this process did not run is nobody's fault.
+  let [looksLeft, excused] = [patienceMs / LOOK_EVERY_MS, 0];
+  while (!shows()) {
+    const why = excuse();
+    if (why === undefined) looksLeft -= 1;
+    else if ((excused += 1) > (EXCUSED_TIMES * patienceMs) / LOOK_EVERY_MS) throw new Skip(why);
+    if (looksLeft < 0) return false;
+    await clock.sleep(LOOK_EVERY_MS);
+  }
+  return true;
+}
+
 export async function refuses(ask: () => Promise<unknown>, how: string): Promise<string | undefined> {
   try {
     await ask();
@@ -64,9 +101,25 @@ export async function refuses(ask: () => Promise<unknown>, how: string): Promise
 }
 
 const inUse = new Set<string>();
+/** When each was in use last, by the monotonic clock. */
+const freedMs = new Map<string, number>();
 
 export function isInUse(what: string): boolean {
   return inUse.has(what);
+}
+
+/** Whether it is, or was at any time since then. @param sinceMs by the monotonic clock */
+export function wasInUse(what: string, sinceMs: number): boolean {
+  return inUse.has(what) || (freedMs.get(what) ?? -Infinity) >= sinceMs;
+}
+
+export const processOf = ({ nodeId }: TestNode): string => `process of ${nodeId}`;
+
+/** Why a node may have nothing to say at this moment. @throws Skip when it never will again */
+export function whySilent(node: TestNode): string | undefined {
+  if (node.hasExited) throw new Skip("it had ended: it said nothing that could be held");
+  if (node.isFrozen || isInUse(processOf(node))) return "it was stopped: it said nothing that could be held";
+  return undefined;
 }
 
 /** Two of these at a time would undo each other. */
@@ -77,5 +130,6 @@ export async function exclusively<Result>(what: string, work: () => Promise<Resu
     return await work();
   } finally {
     inUse.delete(what);
+    freedMs.set(what, systemClock.monotonicMs());
   }
 }

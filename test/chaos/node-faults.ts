@@ -11,7 +11,10 @@ import {
   lasts,
   pick,
   pickNode,
+  processOf,
   Skip,
+  untilItShows,
+  wasInUse,
   type FaultContext,
   type Faults,
 } from "./fault.ts";
@@ -28,6 +31,9 @@ const CORES_TAKEN_MIN = 0.05;
 const STARVED = { stoppedMs: 90, runsMs: 30 };
 /** What frozen and fenced nodes end with. */
 const FENCED = 75;
+/** What a node ends with that could not leave in order, or in time. */
+const LEFT_IN_DISORDER = 70;
+const NOT_IN_TIME = "could not leave in time";
 
 export const NODE_FAULTS: Faults<
   "kill" | "freeze" | "drain" | "add" | "kill-next" | "kill-all" | "starve" | "hogs"
@@ -46,33 +52,48 @@ export const NODE_FAULTS: Faults<
     const node = pickNode(context, steady(context.world));
     return exclusively(processOf(node), async () => {
       node.freeze();
-      const first = await untilStopped(node);
-      if (!first && hasEnded(node)) throw new Skip("it had ended by itself");
-      await lasts(context);
-      const isStill = isStopped(node) || hasEnded(node);
-      if (!node.hasExited) node.thaw();
-      return {
-        target: node.nodeId,
-        bit: first && isStill ? "the process was stopped all the time" : undefined,
-      };
+      try {
+        // It takes effect at once, but for a process in the middle of a system call.
+        const isAtFirst = await untilItShows(
+          () => isStopped(node) || hasEnded(node),
+          () => undefined,
+          context.patienceMs,
+        );
+        if (hasEnded(node)) throw new Skip("it had ended by itself");
+        await lasts(context);
+        // One that is being killed is neither stopped nor gone for a moment.
+        const isStill = isStopped(node) || (await endsSoon(node, context.patienceMs));
+        return {
+          target: node.nodeId,
+          bit: isAtFirst && isStill ? "the process was stopped all the time" : undefined,
+        };
+      } finally {
+        if (!node.hasExited) node.thaw();
+      }
     });
   },
 
   drain: async (context) => {
     const { world } = context;
     const node = pickNode(context);
+    const sinceMs = systemClock.monotonicMs();
     world.unwant(node.nodeId);
     const code = await Promise.race([node.drain(), systemClock.sleep(DRAINED_MS).then(() => undefined)]);
     if (code === undefined) await node.kill();
     await lasts(context);
     await world.add(node.nodeId);
+    const how = code === undefined ? `it had not left after ${DRAINED_MS} ms` : `left with ${code}`;
     const isGood = code === 0 || code === FENCED || code === "SIGKILL"; // others may have killed it meanwhile
-    return { target: node.nodeId, bit: isGood ? `left with ${code}` : undefined };
+    if (isGood || (code === LEFT_IN_DISORDER && (await mayHaveTo(context, node, sinceMs))))
+      return { target: node.nodeId, bit: how };
+    return { target: node.nodeId, bit: undefined, instead: how };
   },
 
   add: async (context) => {
     const { world } = context;
-    const nodeId = ["node-d", "node-e"].find((name) => !world.wanted.includes(name));
+    // One that is still leaving would be taken for the new one.
+    const taken = [...world.wanted, ...world.cluster.nodes.map((node) => node.nodeId)];
+    const nodeId = ["node-d", "node-e"].find((name) => !taken.includes(name));
     if (nodeId === undefined) throw new Skip("there are enough nodes");
     await world.add(nodeId);
     const node = world.serving.find((serving) => serving.nodeId === nodeId);
@@ -133,14 +154,18 @@ export const NODE_FAULTS: Faults<
     return exclusively(processOf(node), async () => {
       const endsMs = systemClock.monotonicMs() + Math.max(context.lengthMs, STARVES_AT_LEAST_MS);
       let stops = 0;
-      while (systemClock.monotonicMs() < endsMs && !node.hasExited && !context.healing.aborted) {
+      const lastMs = endsMs + context.patienceMs;
+      const isOver = (): boolean =>
+        (systemClock.monotonicMs() >= endsMs || context.healing.aborted) &&
+        (stops > 0 || systemClock.monotonicMs() >= lastMs);
+      while (!node.hasExited && !isOver()) {
         node.process.kill("SIGSTOP");
         await systemClock.sleep(STARVED.stoppedMs);
         if (isStopped(node)) stops += 1;
         node.process.kill("SIGCONT");
         await systemClock.sleep(STARVED.runsMs);
       }
-      if (stops === 0 && hasEnded(node)) throw new Skip("it had ended by itself");
+      if (stops === 0 && (await endsSoon(node, context.patienceMs))) throw new Skip("it had ended by itself");
       return { target: node.nodeId, bit: count(stops, "times stopped") };
     });
   },
@@ -155,7 +180,12 @@ export const NODE_FAULTS: Faults<
     }),
 };
 
-const processOf = ({ nodeId }: TestNode): string => `process of ${nodeId}`;
+/** Whether a node that was told to leave had a reason not to do so in order: its time was over, or Postgres was away. */
+async function mayHaveTo({ world }: FaultContext, node: TestNode, sinceMs: number): Promise<boolean> {
+  const { postgresHolds, postgresHeldMs } = await world.surroundingsOf(node.nodeId);
+  const wasKept = postgresHolds > 0 || postgresHeldMs >= sinceMs;
+  return wasKept || wasInUse("postgres", sinceMs) || node.output.some((line) => line.includes(NOT_IN_TIME));
+}
 
 /** Those whose process nobody stops and lets go on already: SIGCONT of one fault would end the other. */
 function steady({ able }: World): TestNode[] {
@@ -207,13 +237,13 @@ async function claimAfter(
   return undefined;
 }
 
-/** SIGSTOP takes effect at once, but for a process in the middle of a system call. */
-async function untilStopped(node: TestNode): Promise<boolean> {
-  for (let looks = 0; looks < 50 && !node.hasExited; looks++) {
-    if (isStopped(node)) return true;
-    await systemClock.sleep(5);
-  }
-  return false;
+/** Whether it is gone, or is about to be. */
+function endsSoon(node: TestNode, patienceMs: number): Promise<boolean> {
+  return untilItShows(
+    () => hasEnded(node),
+    () => undefined,
+    patienceMs,
+  );
 }
 
 function isStopped(node: TestNode): boolean {

@@ -13,10 +13,13 @@ import {
   type FaultContext,
   type Faults,
 } from "./fault.ts";
-import { SETTINGS } from "./settings.ts";
+import { PACE, SETTINGS } from "./settings.ts";
 
 const COMMITS_WITHIN_MS = 5_000;
 const REDIS_ANSWERS_MS = 1_000;
+const SLOW_ANSWERS_MS = 5_000 * PACE;
+/** Somebody may have its port for a moment, or the machine be too busy to start anything. */
+const TRIES_BACK = 3;
 
 export const STORE_FAULTS: Faults<
   | "redis-restart"
@@ -34,7 +37,7 @@ export const STORE_FAULTS: Faults<
       await redis.kill();
       const isGone = !(await redis.answers(REDIS_ANSWERS_MS));
       await lasts(context);
-      await redis.restart();
+      await untilBack(() => redis.restart());
       return { target: "redis", bit: isGone ? "it refuses" : undefined };
     }),
 
@@ -43,17 +46,21 @@ export const STORE_FAULTS: Faults<
       const { redis } = context.world;
       if (!redis.isReal) throw new Skip("there is no redis-server here");
       redis.hang();
-      const isSilent = !(await redis.answers(REDIS_ANSWERS_MS));
-      await lasts(context);
-      redis.wake();
+      let isSilent: boolean;
+      try {
+        isSilent = !(await redis.answers(REDIS_ANSWERS_MS));
+        await lasts(context);
+      } finally {
+        redis.wake();
+      }
       return { target: "redis", bit: isSilent ? "it does not answer" : undefined };
     }),
 
   "redis-empty": ({ world: { redis } }) =>
     exclusively("redis", async () => {
-      const before = Number(await redis.ask("DBSIZE"));
+      const before = Number(await untilBack(() => redis.ask("DBSIZE")));
       if (before === 0) throw new Skip("it is empty");
-      await redis.ask("FLUSHALL");
+      await untilBack(() => redis.ask("FLUSHALL"));
       return { target: "redis", bit: count(before, "keys were deleted") };
     }),
 
@@ -63,7 +70,7 @@ export const STORE_FAULTS: Faults<
       await postgres.crash();
       const bit = await refuses(() => roundTripMs(postgres.url, 500), "it refuses");
       await lasts(context);
-      await postgres.restart();
+      await untilBack(() => postgres.restart());
       return { target: "postgres", bit };
     }),
 
@@ -71,9 +78,13 @@ export const STORE_FAULTS: Faults<
     exclusively("postgres", async () => {
       const { postgres } = context.world;
       await postgres.hang();
-      const bit = await refuses(() => roundTripMs(postgres.url, 200), "it does not answer");
-      await lasts(context);
-      await postgres.wake();
+      let bit: string | undefined;
+      try {
+        bit = await refuses(() => roundTripMs(postgres.url, 200), "it does not answer");
+        await lasts(context);
+      } finally {
+        await postgres.wake();
+      }
       return { target: "postgres", bit };
     }),
 
@@ -83,13 +94,19 @@ export const STORE_FAULTS: Faults<
       const delayMs = Math.round(20 + random() * SETTINGS.storeMs * 0.7);
       const all = await world.everySurroundings();
       for (const { postgres } of all) postgres.delayMs = delayMs;
-      const [one] = all;
-      if (one === undefined) throw new Skip("there is no node");
-      const tookMs = await roundTripMs(one.postgres.through(world.postgres.url), 20_000).catch(
-        () => Infinity, // it has another fault as well
-      );
-      await lasts(context);
-      for (const { postgres } of all) postgres.delayMs = 0;
+      let tookMs: number | undefined;
+      try {
+        for (const { postgres } of all) {
+          // Undefined where it has another fault as well.
+          tookMs ??= await roundTripMs(postgres.through(world.postgres.url), SLOW_ANSWERS_MS).catch(
+            () => undefined,
+          );
+        }
+        await lasts(context);
+      } finally {
+        for (const { postgres } of all) postgres.delayMs = 0;
+      }
+      if (tookMs === undefined) throw new Skip("Postgres was away: nobody can tell how slow it was");
       return { target: "postgres", bit: tookMs >= delayMs ? `${delayMs} ms later` : undefined };
     }),
 
@@ -110,6 +127,17 @@ async function failCommits({ world, random, healing }: FaultContext, fault: Comm
   for (const proxy of proxies) proxy.spareCommits();
   if (commits() === before.commits) throw new Skip("no COMMIT came by");
   return { target: "postgres", bit: count(bites() - before.bites, "COMMITs") };
+}
+
+/** Whatever becomes of a fault, the store must be there again: else all that follows were the fault of the run. */
+async function untilBack<Result>(bringBack: () => Promise<Result>): Promise<Result> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await bringBack();
+    } catch (error) {
+      if (tries === TRIES_BACK) throw error;
+    }
+  }
 }
 
 async function roundTripMs(url: string, timeoutMs: number): Promise<number> {

@@ -125,6 +125,11 @@ export class Link {
     far.on("close", () => this.#onClosed(near));
   }
 
+  /** Whether the client's end is there. */
+  get isOpen(): boolean {
+    return !this.#near.destroyed;
+  }
+
   /** Ends it for both sides. */
   cut(): void {
     if (this.#near.destroyed && this.#far.destroyed) return;
