@@ -37,6 +37,8 @@ export async function takeStock(
     }
   };
   const rooms = await lookAtRooms(world, party);
+  // An empty report would have nothing wrong in it.
+  if (rooms.length === 0) failures.push({ what: "no node could be asked for the report" });
   for (const node of world.serving) {
     // Side by side: where something is wrong, each may take its whole time.
     await Promise.all([
@@ -144,23 +146,27 @@ async function readThrough(world: World, nodeId: string, roomId: string): Promis
   }
 }
 
-async function lookAtRooms({ cluster, serving }: World, party: Party): Promise<Aftermath["rooms"]> {
+async function lookAtRooms(world: World, party: Party): Promise<Aftermath["rooms"]> {
+  const { cluster } = world;
   let rooms: Aftermath["rooms"] = [];
   const look = async (): Promise<boolean> => {
-    const report = await cluster.report();
+    const report = await cluster.report(world.able[0]);
     rooms = [...presentIn(party)].map(([roomId, playersInFact]) => {
       const row = report.rooms.find((room) => room.roomId === roomId);
       const owner = row?.nodeId ?? null;
       return {
         roomId,
         owner,
-        isOwnerLive: serving.some(({ nodeId }) => nodeId === owner),
+        isOwnerLive: world.serving.some(({ nodeId }) => nodeId === owner),
         phase: row?.phase ?? "gone",
         players: row?.players ?? 0,
         playersInFact,
       };
     });
-    return rooms.every(({ players, playersInFact, isOwnerLive }) => isOwnerLive && players === playersInFact);
+    return rooms.every(
+      ({ players, playersInFact, phase, isOwnerLive }) =>
+        isOwnerLive && phase === "active" && players === playersInFact,
+    );
   };
   // Each node's own word on its rooms may be missed once on a busy machine.
   await until("the report agrees with who is connected", look, { ms: REPORT_AGREES_MS }).catch(() => {}); // the checker says what differs

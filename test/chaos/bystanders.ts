@@ -10,13 +10,16 @@ import { until } from "../kit/until.ts";
 import { seededRandom } from "../load/random.ts";
 import { Connection, joinUntil, type Door } from "./connection.ts";
 import type { Recorder } from "./recorder.ts";
-import { PACE } from "./settings.ts";
+import { PACE, SETTINGS } from "./settings.ts";
 
 const STEP_MS = 400;
 const BUY_EVERY_MS = { min: 700, max: 1_400 };
 const SETTLES_MS = 20_000 * PACE;
-/** All nodes may be dead, and Postgres away, one after the other. */
-const INSISTS_MS = 90_000 * PACE;
+/** As long as faults last nobody is promised an answer; who still waits when all is healed is told of by the run. */
+const INSISTS_MS = 3_600_000;
+/** 4002: there is no seat any more; told sooner than the player was away for so long, it is a broken promise. */
+const NO_SEAT = 4002;
+const SEAT_GONE_MS = SETTINGS.seatHoldMs - 1_000;
 
 export interface BystanderOptions {
   readonly recorder: Recorder;
@@ -92,6 +95,10 @@ export class Buyer {
   readonly #random: () => number;
   readonly name: string;
   #shopper: Shopper | undefined;
+  /** Those that it was before, until their seat was gone. */
+  readonly #former: Shopper[] = [];
+  /** When the market was heard last. */
+  #heardAt = 0;
   readonly #wrong: string[] = [];
   #left = WELCOME_COINS;
 
@@ -107,10 +114,24 @@ export class Buyer {
   }
 
   async join(market?: string): Promise<string> {
-    const client = await this.#options.door();
-    this.#shopper = market === undefined ? await Shopper.open(client) : await Shopper.join(client, market);
-    this.#shopper.player.room.reconnection.maxRetries = 1_000;
-    return this.#shopper.market;
+    const { door, recorder, running } = this.#options;
+    let shopper: Shopper | undefined;
+    await joinUntil(recorder, running, async () => {
+      const client = await door();
+      shopper = market === undefined ? await Shopper.open(client) : await Shopper.join(client, market);
+      return shopper.player.room;
+    });
+    if (shopper === undefined) throw new Error(`${this.name} could not join`);
+    if (this.#shopper !== undefined) this.#former.push(this.#shopper);
+    this.#shopper = shopper;
+    this.#left = WELCOME_COINS;
+    const heard = (): void => void (this.#heardAt = systemClock.nowMs());
+    heard();
+    shopper.player.room.reconnection.maxRetries = 1_000;
+    shopper.player.room.onStateChange(heard);
+    shopper.player.room.onReconnect(heard);
+    shopper.player.room.onMessage("*", heard);
+    return shopper.market;
   }
 
   async play(): Promise<void> {
@@ -127,6 +148,10 @@ export class Buyer {
         this.#left = left;
       } catch (error) {
         const { leftWith } = this.shopper.player;
+        if (leftWith === NO_SEAT && systemClock.nowMs() - this.#heardAt >= SEAT_GONE_MS) {
+          await this.join(this.shopper.market);
+          continue;
+        }
         this.#wrong.push(
           `${this.name} could not buy: ${messageOf(error)}${leftWith === undefined ? "" : `, left with ${leftWith}`}`,
         );
@@ -149,7 +174,7 @@ export class Buyer {
       "SELECT payer, key, coins FROM public.shop_ledger WHERE market = $1 AND payer <> 'market'",
       [shopper.market],
     );
-    for (const { key } of shopper.bought) {
+    for (const { key } of [...this.#former, shopper].flatMap(({ bought }) => bought)) {
       const own = rows.filter((row) => row.key === key);
       if (own.length !== 1) this.#wrong.push(`${this.name}'s purchase ${key} has ${own.length} rows`);
     }

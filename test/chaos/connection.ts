@@ -16,6 +16,8 @@ export class Connection<State = unknown> {
   drops = 0;
   /** Since when it is cut off. */
   #awaySince: number | undefined;
+  /** When the room was heard last. */
+  #heardAt = systemClock.nowMs();
   #isLeaving = false;
   hasEnded = false;
   readonly #recorder: Recorder;
@@ -31,7 +33,9 @@ export class Connection<State = unknown> {
     room.reconnection.maxDelay = 1_000;
     room.reconnection.maxRetries = 1_000;
     room.onError(() => {}); // follows a close; the close is what counts
-    room.onMessage("*", () => {});
+    const heard = (): void => void (this.#heardAt = systemClock.nowMs());
+    room.onMessage("*", heard);
+    room.onStateChange(heard);
     room.onDrop(() => {
       this.drops += 1;
       this.#awaySince ??= systemClock.nowMs();
@@ -77,7 +81,9 @@ export class Connection<State = unknown> {
     const { name: client, roomId } = this;
     const to = systemClock.nowMs();
     const how = { ...(code === undefined ? {} : { code }), ...(reason === undefined ? {} : { reason }) };
-    this.#recorder.absences.push({ client, roomId, from: this.#awaySince ?? to, to, end, ...how });
+    const from = this.#awaySince ?? to;
+    const heardAt = Math.min(this.#heardAt, from);
+    this.#recorder.absences.push({ client, roomId, from, heardAt, to, end, ...how });
   }
 }
 

@@ -23,6 +23,8 @@ export function watchGateway(path: string): void {
   let lines = 0;
   /** The message of an owner that is being dealt with: what is delivered meanwhile is what it says. */
   let underWay: Frame | undefined;
+  /** When the code that runs now began to speak: it has asked the lease before, and may be frozen between two players. */
+  let speaksSince: number | undefined;
   const epochOf = new WeakMap<Player, number>();
   const playerOf = new WeakMap<Outbox, Player>();
   const note = (player: Player, code: number | undefined): void => {
@@ -30,7 +32,11 @@ export function watchGateway(path: string): void {
     const way = underWay === undefined ? "here" : "link";
     const epoch = underWay?.epoch ?? epochOf.get(player) ?? 0;
     lines += 1;
-    const line = [systemClock.nowMs(), player.roomId, epoch, player.sessionId, code, way].join(" ");
+    if (speaksSince === undefined) {
+      speaksSince = systemClock.nowMs();
+      queueMicrotask(() => (speaksSince = undefined));
+    }
+    const line = [speaksSince, player.roomId, epoch, player.sessionId, code, way].join(" ");
     writeSync(file, `${lines < LINES_MAX ? line : IS_FULL}\n`);
   };
 

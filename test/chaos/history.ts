@@ -116,6 +116,8 @@ export interface Absence {
   readonly client: string;
   readonly roomId: string;
   readonly from: number;
+  /** When they heard of the room last: who was cut off by a gateway that stands still notices later than the room. */
+  readonly heardAt?: number;
   readonly to: number;
   readonly end: "resumed" | "refused" | "still-away";
   readonly code?: number;
@@ -131,6 +133,8 @@ export interface FaultRecord {
   readonly to: number;
   /** What shows that it came to pass; undefined when nothing does. */
   readonly bit: string | undefined;
+  /** What was seen when nothing showed that it did. */
+  readonly instead?: string;
   /** Why it could not be tried at all: what it needs was not there. It is not counted then. */
   readonly skipped?: string;
 }
@@ -174,6 +178,14 @@ export interface History {
     readonly seatHoldMs: number;
     /** Within this time after healing every room must be owned. */
     readonly ownedWithinMs: number;
+    /** How much later than it came a frame may have been noticed, where the run itself was that late. */
+    readonly lateMs?: number;
+    /** What the logs must tell of at least; not asked of a history that is not a whole run's. */
+    readonly expected?: {
+      readonly ledgers: readonly string[];
+      /** For how long everybody played. */
+      readonly playedMs: number;
+    };
   };
   readonly ops: readonly ClientOp[];
   readonly frames: readonly Frame[];

@@ -8,10 +8,16 @@ const EVERY_MS = 100;
 
 export class Lateness {
   readonly #lateMs: number[] = [];
+  readonly #aheadMs = wallAheadMs();
   readonly #stopping = new AbortController();
 
   constructor() {
     void this.#watch();
+  }
+
+  /** By how much somebody has set the machine's clock since the beginning: all logs tell times by it. */
+  get clockSetMs(): number {
+    return Math.round(Math.abs(wallAheadMs() - this.#aheadMs));
   }
 
   /** In ms. */
@@ -30,4 +36,8 @@ export class Lateness {
       this.#lateMs.push(systemClock.monotonicMs() - startedMs - EVERY_MS);
     }
   }
+}
+
+function wallAheadMs(): number {
+  return systemClock.nowMs() - systemClock.monotonicMs();
 }

@@ -38,6 +38,8 @@ export interface Run {
   readonly isRedisReal: boolean;
   /** By how many ms the run's own timers were late. */
   readonly lateMs: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** By how many ms the machine's clock was set meanwhile: what is judged by times of day is void then. */
+  readonly clockSetMs: number;
   readonly refusedJoins: ReadonlyMap<string, number>;
   readonly startFailures: readonly string[];
   /** What nodes printed that was no event: errors, and what somebody has forgotten to catch. */
@@ -62,6 +64,7 @@ export async function chaosRun(options: RunOptions): Promise<Run> {
   try {
     const party = await gather(world, seed, options.party, signals);
     const ears = new Ears(world, party.ledgers);
+    const playsFrom = systemClock.nowMs();
     const games = play(party);
     games.catch(() => {}); // thrown where it is awaited
     const listened = ears.listen(listening.signal);
@@ -93,9 +96,15 @@ export async function chaosRun(options: RunOptions): Promise<Run> {
     disperse(party);
     const { writes, refused } = await readTriggerLog(cluster);
     const openings = openingsOf(world);
+    const late = lateness.stop();
     return {
       history: {
-        settings: { seatHoldMs: SETTINGS.seatHoldMs, ownedWithinMs: SETTLES_MS },
+        settings: {
+          seatHoldMs: SETTINGS.seatHoldMs,
+          ownedWithinMs: SETTLES_MS,
+          lateMs: late.max,
+          expected: { ledgers: party.ledgers, playedMs: healedAt - playsFrom },
+        },
         ops: recorder.ops,
         frames: recorder.frames,
         gatewayFrames: world.gatewayLogs.read(),
@@ -110,7 +119,8 @@ export async function chaosRun(options: RunOptions): Promise<Run> {
       startedAt,
       endedAt: systemClock.nowMs(),
       isRedisReal: world.redis.isReal,
-      lateMs: lateness.stop(),
+      lateMs: late,
+      clockSetMs: lateness.clockSetMs,
       refusedJoins: recorder.refusedJoins,
       startFailures: world.startFailures,
       complaints: cluster.everyOutput,

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { check } from "../chaos/checker/check.ts";
+import { compare, type Measured } from "../chaos/levels.ts";
 import { parseGatewayLog } from "../chaos/gateway-log.ts";
 import type {
   Aftermath,
@@ -234,6 +235,23 @@ test.each<[string, string[], (story: Story) => Story]>([
     (story) => story.read(2, ["p1", "p2", "p4", "p3"], ["c1", "c2"], AFTER),
   ],
   [
+    "a lost entry that comes back after an epoch without it",
+    ["dead-stay-dead"],
+    (story) =>
+      story.claim(3, "node-3", 7).read(3, ["p1", "p2", "p4", "p3"], ["c1", "c2"], { plain: 3, committed: 2 }),
+  ],
+  [
+    "an acknowledged commit that is gone for one read, and there again",
+    ["commits-stand"],
+    (story) =>
+      story.read(2, ["p1", "p2", "p4"], ["c1"], AFTER).read(2, ["p1", "p2", "p4"], ["c1", "c2"], AFTER),
+  ],
+  [
+    "an epoch that is claimed after a newer one",
+    ["one-writer"],
+    (story) => story.claim(4, "node-4", 7).claim(3, "node-3", 7),
+  ],
+  [
     "an acknowledged commit that is gone",
     ["commits-stand", "rows-agree"],
     (story) => story.claim(3, "node-3", 7).read(3, ["p1", "p2", "p4"], ["c1"], { plain: 3, committed: 1 }),
@@ -343,6 +361,9 @@ test("a player may come back, or be refused when away for too long, and nothing 
   expect(seats({ end: "refused", code: 4002, to: 3_000 })).toEqual(["seats"]);
   expect(seats({ end: "refused", code: 4002, to: 21_000 })).toEqual([]);
   expect(seats({ end: "refused", code: 4000, to: 21_000 })).toEqual(["seats"]);
+  // At a gateway that stood still the room knew before the player did.
+  expect(seats({ end: "refused", code: 4002, to: 22_000, from: 20_000, heardAt: 1_500 })).toEqual([]);
+  expect(seats({ end: "refused", code: 4002, to: 22_000, from: 20_000, heardAt: 19_000 })).toEqual(["seats"]);
 });
 
 test("in the end rooms are owned by who lives, counts are right, all joins work and nothing is left over", () => {
@@ -385,11 +406,115 @@ test("a room is heard of again in time, but for the time in which faults last or
   expect(late({ faults })).toBe(false);
 });
 
-test("a fault that was without effect is told of, one that could not be tried is not", () => {
+test("a fault that was without effect is told of, with what was seen; one that could not be tried is not", () => {
   const fault = { name: "freeze", target: "node-a", from: 1, to: 2, bit: undefined };
   expect(rules(good().history({ faults: [fault] }))).toEqual(["bite"]);
+  expect(check(good().history({ faults: [{ ...fault, instead: "left with 1" }] })).violations).toMatchObject([
+    { what: expect.stringContaining("without effect (left with 1)") as string },
+  ]);
   expect(rules(good().history({ faults: [{ ...fault, skipped: "there is no redis-server" }] }))).toEqual([]);
   expect(rules(good().history({ faults: [{ ...fault, bit: "state T" }] }))).toEqual([]);
+});
+
+test("a kind of fault that could never be tried, and a run in which hardly any could, prove too little", () => {
+  const fault = { target: "node-a", from: 1, to: 2, bit: undefined };
+  const times = (count: number, name: string, change: object): History["faults"] =>
+    Array.from({ length: count }, () => ({ ...fault, name, ...change }));
+  const [bit, skipped] = [{ bit: "it ended" }, { skipped: "no COMMIT came by" }];
+  const told = (...faults: History["faults"][]): string[] => rules(good().history({ faults: faults.flat() }));
+  expect(told(times(8, "kill", bit), times(5, "drop-reply", skipped))).toEqual([]);
+  expect(told(times(8, "kill", bit), times(6, "drop-reply", skipped))).toEqual(["bite"]);
+  expect(told(times(8, "kill", bit), times(5, "drop-reply", skipped), times(1, "drop-reply", bit))).toEqual(
+    [],
+  );
+  expect(told(times(1, "kill", bit), times(2, "add", skipped), times(2, "drain", skipped))).toEqual(["bite"]);
+});
+
+test("each of the three logs is held against the others: none may be empty, or blind in one eye", () => {
+  const expected = { ledgers: [ROOM], playedMs: 1_000 };
+  const settings = { ...good().history().settings, expected };
+  const told = (change: Partial<History>, story = good()): string[] =>
+    check(story.history({ settings, ...change }))
+      .violations.filter(({ rule }) => rule === "blind-log")
+      .map(({ what }) => what);
+  expect(told({})).toEqual([]);
+
+  // The players' own.
+  expect(told({ ops: [], frames: [] })).toHaveLength(4);
+  const { ops } = good();
+  expect(told({ ops: ops.filter(({ kind }) => kind !== "committed") })).toEqual([
+    expect.stringContaining("0 committed done"),
+  ]);
+  expect(
+    told({ settings: { ...settings, expected: { ledgers: [ROOM, "ledger-2"], playedMs: 1_000 } } }),
+  ).toHaveLength(4);
+  const longer = { ...settings, expected: { ...expected, playedMs: 200_000 } };
+  expect(told({ settings: longer }), "a handful in three minutes is no run").toHaveLength(4);
+
+  // The gateways': nothing, nothing of one epoch, and answers without the states that players saw.
+  expect(told({ gatewayFrames: [] })).toHaveLength(2);
+  const { gatewayFrames } = good();
+  expect(told({ gatewayFrames: gatewayFrames.filter(({ epoch }) => epoch === 1) })).toEqual([
+    expect.stringContaining("epoch 2"),
+  ]);
+  expect(told({ gatewayFrames: gatewayFrames.map((frame) => ({ ...frame, code: 13 })) })).toHaveLength(2);
+  expect(told({}, good().frame("ada", 2, 7))).toEqual([
+    "players heard epoch 2 3 times, and the gateways' log has 2 of them",
+  ]);
+
+  // Postgres's: nothing, one kind of write, one room's claim.
+  expect(told({ writes: [] })).toHaveLength(2);
+  const { writes } = good();
+  expect(told({ writes: writes.filter(({ what }) => what !== "claim") })).toHaveLength(2);
+  expect(told({ writes: writes.filter(({ what, epoch }) => what !== "claim" || epoch === 1) })).toEqual([
+    "epoch 2 has no claim in Postgres's log",
+  ]);
+  expect(rules(good().history({ writes: writes.filter(({ what }) => what !== "entry") }))).toEqual([
+    "rows-agree",
+  ]);
+  expect(rules(good().history({ writes: writes.filter(({ what }) => what !== "checkpoint") }))).toEqual([
+    "not-older",
+  ]);
+});
+
+test("a frame that the run itself noticed late is not the owner's fault, one that is later than that is", () => {
+  const story = good().frame("ear", 1, 7, { saidAt: 1_001, at: 2_000, isDirect: true });
+  const late = (lateMs: number): boolean =>
+    rules(story.history({ settings: { ...story.history().settings, lateMs } })).includes("one-voice");
+  expect([late(0), late(1_000)]).toEqual([true, false]);
+});
+
+test("after a run each thing may be somewhat more than before, and no more", () => {
+  const before: Measured = {
+    memoryMb: 150,
+    descriptors: 70,
+    redisKeys: 6,
+    connections: 18,
+    rooms: 8,
+    seats: 26,
+    nodes: 3,
+    checkpoints: 3,
+    stuck: 0,
+  };
+  const told = (change: Partial<Measured>): string[] => {
+    const levels = compare(before, { ...before, seats: 22, ...change }, { nodes: 3, players: 22 });
+    const { violations } = check(good().history({ aftermath: { ...AFTERMATH, levels } }));
+    return violations.map(({ rule, what }) => `${rule} ${what.split(":")[0]}`);
+  };
+  expect(told({})).toEqual([]);
+  const leaks: Partial<Measured> = {
+    memoryMb: 400,
+    descriptors: 150,
+    redisKeys: 40,
+    connections: 60,
+    rooms: 9,
+    seats: 23,
+    nodes: 4,
+    checkpoints: 9,
+    stuck: 1,
+  };
+  for (const [name, after] of Object.entries(leaks))
+    expect(told({ [name]: after })).toEqual([`levels ${name}`]);
 });
 
 test("a gateway's log is read line by line, without the half line of one that was killed, and not at all when it is full", () => {

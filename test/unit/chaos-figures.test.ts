@@ -54,8 +54,23 @@ const HISTORY: History = {
     read(2, 1, ["p1"], 1_910),
   ],
   frames: [frame(1, 1_000), frame(1, 1_100), frame(2, 1_900), frame(2, 1_950)],
-  gatewayFrames: [{ gateway: "node-b #1", at: 1_905, roomId: "r1", epoch: 2, session: "s1", code: 15 }],
-  writes: [],
+  gatewayFrames: [1, 1, 2, 2].map((epoch) => {
+    return { gateway: "node-b #1", at: 1_000 + epoch, roomId: "r1", epoch, session: "s1", code: 15 };
+  }),
+  writes: (["claim", "checkpoint", "claim"] as const).map((what, index) => {
+    const epoch = what === "checkpoint" ? 1 : 1 + index / 2;
+    const seq = what === "checkpoint" ? { seq: 4 } : {};
+    return {
+      id: index,
+      at: 900,
+      writer: `node #${epoch}`,
+      what,
+      roomId: "r1",
+      epoch,
+      roomEpoch: epoch,
+      ...seq,
+    };
+  }),
   refusedWrites: 3,
   openings: [
     { roomId: "r1", epoch: 1, nodeId: "node-a", at: 1_000 },
@@ -81,7 +96,7 @@ test("a recovery is the silence between two epochs, a rollback what the later on
     rolledBack: 1,
     refusedWrites: 3,
     awayMs: [800],
-    passed: { all: 1, direct: 0 },
+    passed: { all: 4, direct: 0 },
   });
   expect(figures.ops).toEqual({ "plain ok": 2, "read ok": 2 });
 });
@@ -117,6 +132,7 @@ test("both reports tell the verdict, how to run it again, and the smallest faili
     endedAt: 2_100,
     isRedisReal: true,
     lateMs: { p50: 1, p99: 5, max: 20 },
+    clockSetMs: 0,
     refusedJoins: new Map(),
     startFailures: [],
     complaints: [],

@@ -5,6 +5,7 @@ import type { History, Violation } from "../history.ts";
 import { endsWell, faultsBit, ownedAgainInTime, seatsEnd } from "./cluster-rules.ts";
 import { noStaleRead, oneVoice, oneWriter, opensFromNewest } from "./epoch-rules.ts";
 import { oneGate, silentOnceClaimed } from "./gateway-rules.ts";
+import { gatewaysSaw, playersPlayed, postgresSaw } from "./log-rules.ts";
 import { commitsStand, ordersGoOn, rowsAgree } from "./order-rules.ts";
 import { splitByRoom, type Rule } from "./room-history.ts";
 
@@ -19,7 +20,15 @@ const ROOM_RULES: readonly Rule[] = [
   silentOnceClaimed,
   noStaleRead,
 ];
-const CLUSTER_RULES = [seatsEnd, ownedAgainInTime, endsWell, faultsBit] as const;
+const CLUSTER_RULES = [
+  seatsEnd,
+  ownedAgainInTime,
+  endsWell,
+  faultsBit,
+  playersPlayed,
+  gatewaysSaw,
+  postgresSaw,
+] as const;
 
 export interface Verdict {
   readonly violations: readonly Violation[];

@@ -6,6 +6,11 @@ import type { Absence, History, Violation } from "../history.ts";
 const NO_SEAT = 4002;
 /** How much sooner than the room a player may believe that they were away for as long as a seat is held. */
 const SEAT_HOLD_SLACK_MS = 1_000;
+/** Of faults that are tried in vain more often than that, one after the other, something is wrong with the run. */
+const KIND_TRIED_MAX = 5;
+/** Of all faults of a run at least so many must have bitten, also where a slow machine has nodes away for most of the time. */
+const BITTEN_SHARE = 0.25;
+const FAULTS_MIN = 5;
 
 /** Every absence ends in the same seat, or in a refusal that the rules allow: away for longer than a seat is held. */
 export function seatsEnd({ absences, settings }: History): Violation[] {
@@ -22,9 +27,9 @@ export function seatsEnd({ absences, settings }: History): Violation[] {
     });
 }
 
-function isAllowed({ end, from, to, code }: Absence, seatHoldMs: number): boolean {
+function isAllowed({ end, from, heardAt = from, to, code }: Absence, seatHoldMs: number): boolean {
   if (end === "resumed") return true;
-  return end === "refused" && code === NO_SEAT && to - from >= seatHoldMs - SEAT_HOLD_SLACK_MS;
+  return end === "refused" && code === NO_SEAT && to - heardAt >= seatHoldMs - SEAT_HOLD_SLACK_MS;
 }
 
 /** When all is healed every room is owned, everybody can join, the counts are right and nothing is left over. */
@@ -51,16 +56,29 @@ export function endsWell({ aftermath, settings }: History): Violation[] {
   return violations;
 }
 
-/** Faults that came to nothing prove nothing. */
+/** Faults that came to nothing prove nothing, and neither do those that could never be tried. */
 export function faultsBit({ faults }: History): Violation[] {
-  return faults
+  const bite = (what: string, at: number): Violation => {
+    return { rule: "bite", roomId: undefined, what: `${what}: this run proves less than it should`, at };
+  };
+  const inVain = faults
     .filter(({ bit, skipped }) => bit === undefined && skipped === undefined)
-    .map(({ name, target, to }) => ({
-      rule: "bite",
-      roomId: undefined,
-      what: `${name} of ${target} was without effect: this run proves less than it should`,
-      at: to,
-    }));
+    .map(({ name, target, instead, to }) => {
+      const seen = instead === undefined ? "" : ` (${instead})`;
+      return bite(`${name} of ${target} was without effect${seen}`, to);
+    });
+  const neverTried = [...Map.groupBy(faults, ({ name }) => name)].flatMap(([name, all]) =>
+    all.length > KIND_TRIED_MAX && all.every(({ skipped }) => skipped !== undefined)
+      ? [bite(`${name} was left out all of ${all.length} times`, all.at(-1)?.to ?? 0)]
+      : [],
+  );
+  const bitten = faults.filter(({ bit }) => bit !== undefined).length;
+  const tooFew = faults.length >= FAULTS_MIN && bitten < BITTEN_SHARE * faults.length;
+  return [
+    ...inVain,
+    ...neverTried,
+    ...(tooFew ? [bite(`only ${bitten} of ${faults.length} faults bit`, faults.at(-1)?.to ?? 0)] : []),
+  ];
 }
 
 interface Span {

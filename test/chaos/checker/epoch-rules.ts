@@ -80,7 +80,9 @@ export const oneVoice: Rule = (room) => {
   for (const { client, epoch, saidAt, at, isDirect } of room.frames) {
     if (told.has(epoch)) continue;
     const over = newer.find(([other, since]) => other > epoch && since < saidAt);
-    const heard = [...firstHeard].find(([other, since]) => other > epoch && since < at - NOTICED_MS);
+    const heard = [...firstHeard].find(
+      ([other, since]) => other > epoch && since < at - NOTICED_MS - room.lateMs,
+    );
     if (over !== undefined) {
       told.add(epoch);
       add(`epoch ${epoch} spoke to ${client} ${saidAt - over[1]} ms after epoch ${over[0]} had begun to`, at);

@@ -27,12 +27,21 @@ export interface RoomHistory {
   readonly gatewayFrames: readonly GatewayFrame[];
   readonly writes: readonly Write[];
   readonly openings: readonly Opening[];
+  /** See History.settings. */
+  readonly lateMs: number;
 }
 
 /** Each rule looks at one room. */
 export type Rule = (room: RoomHistory) => Violation[];
 
-export function splitByRoom({ ops, frames, gatewayFrames, writes, openings }: History): RoomHistory[] {
+export function splitByRoom({
+  ops,
+  frames,
+  gatewayFrames,
+  writes,
+  openings,
+  settings,
+}: History): RoomHistory[] {
   const roomIds = new Set(
     [ops, frames, gatewayFrames, writes].flatMap((log) => log.map(({ roomId }) => roomId)),
   );
@@ -52,6 +61,7 @@ export function splitByRoom({ ops, frames, gatewayFrames, writes, openings }: Hi
       gatewayFrames: gatewayFramesOf.get(roomId) ?? [],
       writes: writesOf.get(roomId) ?? [],
       openings: openingsOf.get(roomId) ?? [],
+      lateMs: settings.lateMs ?? 0,
     };
   });
 }
