@@ -404,6 +404,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
           heartbeat,
           eventLog,
           closing,
+          playersShortByMs: () => router.shortByMs,
           onError,
         });
       }

@@ -16,6 +16,7 @@ import type { HeldPlace } from "./line.ts";
 import { MessageBudget } from "./message-budget.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { Outbox } from "./outbox.ts";
+import { SdkUptime } from "./sdk-uptime.ts";
 import { frameOf, isSendableCode, readSmallMessagesFast } from "./websocket-frames.ts";
 
 /** What a message that waits costs at least, however little it says. */
@@ -51,8 +52,7 @@ export class Player {
   #isJoined = false;
   /** Whether the SDK has been told so by anybody. */
   #hasJoined = false;
-  /** Whether the player has said that they have heard it. */
-  #hasAcknowledged = false;
+  readonly uptime: SdkUptime;
   #token: string | undefined;
   #hearsInputs = false;
   #lostAtMs: number | undefined;
@@ -76,6 +76,7 @@ export class Player {
     this.roomId = parts.seat.roomId as RoomId;
     this.#token = parts.seat.reconnectionToken;
     const { clock, config, socket } = parts;
+    this.uptime = new SdkUptime(clock, parts.seat.skipHandshake);
     this.#budget = new MessageBudget(clock, config.messagesPerSecondMax);
     this.#joinDeadline = new JoinDeadline(clock, config.joinAckMs, () => this.#joinUnanswered());
     this.#outbox = new Outbox({
@@ -165,7 +166,8 @@ export class Player {
     this.wasLetGo = unheard !== undefined;
     if (this.isGone) return;
     if (this.#hearsInputs) {
-      this.close(ERRORS.ROOM_MOVING.close, ERRORS.ROOM_MOVING.text);
+      const { close, text } = ERRORS.ROOM_MOVING;
+      this.uptime.whenLong(() => this.close(close, text));
       return;
     }
     // Without a token there is nothing to present: the join is over, and the SDK tells the caller.
@@ -278,7 +280,7 @@ export class Player {
     // The acknowledgement of one whose socket is not read may be there.
     if (this.#pausedBy.size > 0) this.#joinDeadline.start();
     else {
-      const isReturn = this.#parts.seat.reconnectionToken !== undefined || this.#hasAcknowledged;
+      const isReturn = this.#parts.seat.reconnectionToken !== undefined || this.uptime.hasAcknowledged;
       this.#expel(isReturn ? "RETURN_UNANSWERED" : "JOIN_UNANSWERED", "did not acknowledge the join");
     }
   }
@@ -311,7 +313,7 @@ export class Player {
   #pass(place: HeldPlace, message: Uint8Array): void {
     if (this.#joinDeadline.isRunning && isJoin(message)) {
       this.#joinDeadline.stop();
-      this.#hasAcknowledged = true;
+      this.uptime.acknowledged();
     }
     if (isLeave(message)) this.#leave = message;
     this.#requests.said(message);

@@ -102,6 +102,13 @@ export class Router {
     return this.#door.players.size;
   }
 
+  /** How long until the SDK of each of them would come back if this node closed their connections. */
+  get shortByMs(): number {
+    let longest = 0;
+    for (const { uptime } of this.#door.players) longest = Math.max(longest, uptime.shortByMs);
+    return longest;
+  }
+
   /** Links to those who left the view are cut, and all who wait look again at once. */
   follow(view: View): void {
     this.#links.follow(view);

@@ -21,12 +21,14 @@ export interface LeaveParts extends DrainParts {
   readonly recovery: Recovery;
   readonly seats: Seats;
   readonly closing: Closing;
+  /** How long until the players here would come back by themselves if their connections were closed. */
+  readonly playersShortByMs: () => number;
   readonly onError: (error: unknown) => void;
 }
 
 /** Nobody new must be let in any more. Never rejects. */
 export async function leave(parts: LeaveParts): Promise<void> {
-  const { clock, closing, database, eventLog, events, heartbeat, host, lease, onError, self } = parts;
+  const { clock, closing, config, database, eventLog, events, heartbeat, host, lease, onError, self } = parts;
   const startedMs = clock.monotonicMs();
   events.emit("node:draining", { incarnation: self, rooms: host.activations.size });
   host.refuseNewRooms();
@@ -37,6 +39,7 @@ export async function leave(parts: LeaveParts): Promise<void> {
   await parts.seats.idle();
   const drainMs = Math.round(clock.monotonicMs() - startedMs);
   events.emit("node:drained", { incarnation: self, moved, left, drainMs });
+  await untilPlayersReturn(parts, startedMs + config.drainMs);
   await eventLog.stop();
   await heartbeat.stop(); // it would find this incarnation gone, and take that for the word of others
   lease.revoke(); // before others may take what could not be moved in time
@@ -44,4 +47,13 @@ export async function leave(parts: LeaveParts): Promise<void> {
   await database.run("leave", [self]).catch((error: unknown) => onError(messageOf(error)));
   await closing.close();
   events.emit("node:stopped", { incarnation: self });
+}
+
+/** Who has only just joined would be lost to their room: they are led on from here, as the others, until the SDK returns. */
+async function untilPlayersReturn({ clock, playersShortByMs }: LeaveParts, endsMs: number): Promise<void> {
+  for (let waitMs = playersShortByMs(); waitMs > 0; waitMs = playersShortByMs()) {
+    const leftMs = endsMs - clock.monotonicMs();
+    if (leftMs <= 0) return;
+    await clock.sleep(Math.min(waitMs, leftMs));
+  }
 }
