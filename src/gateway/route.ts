@@ -24,6 +24,7 @@ import type { Lease } from "../ownership/lease.ts";
 import type { Location } from "../placement/locate.ts";
 import type { Ring } from "../placement/ring.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { WakeUp } from "../runtime/wake-up.ts";
 import { EpochGate } from "./epoch-gate.ts";
 import type { Line } from "./line.ts";
 import { LocalLine } from "./local-line.ts";
@@ -84,12 +85,14 @@ export class Router {
   readonly #links: OwnerLinks;
   readonly #localLine: Line;
   #isStopped = false;
-  #viewChanged = Promise.withResolvers<void>();
+  /** For those who wait for their room: with a new view they look again. */
+  readonly #newView: WakeUp;
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
     this.#whereabouts = new Whereabouts(parts);
     const { clock, lease, transport } = parts;
+    this.#newView = new WakeUp(clock);
     this.#door = new PlayersDoor(clock, parts.config.messageBytesMax, () => lease.isHeld);
     this.#links = new OwnerLinks({ ...parts, gate: this.#gate });
     const epochHere = (roomId: RoomId): Epoch | undefined =>
@@ -112,8 +115,7 @@ export class Router {
   /** Links to those who left the view are cut, and all who wait look again at once. */
   follow(view: View): void {
     this.#links.follow(view);
-    this.#viewChanged.resolve();
-    this.#viewChanged = Promise.withResolvers<void>();
+    this.#newView.wakeAll();
   }
 
   /** Sends those who wait, and those who play, to another node. */
@@ -122,7 +124,7 @@ export class Router {
     for (const socket of this.#held) answer(socket, "DRAINING");
     this.#door.stop();
     this.#links.stop();
-    this.#viewChanged.resolve();
+    this.#newView.wakeAll();
   }
 
   /** Ends the connections of those of whom `why` tells a reason, on a code at which the SDK does not come back. */
@@ -293,7 +295,7 @@ export class Router {
         case "nowhere-yet":
           break;
       }
-      await this.#waitForChange(Math.min(waitMs, endsMs - clock.monotonicMs()));
+      await this.#newView.wait(Math.min(waitMs, endsMs - clock.monotonicMs()));
       waitMs = Math.min(waitMs * 2, ASK_AGAIN_MS);
     }
     return "gone";
@@ -307,7 +309,7 @@ export class Router {
       .to(member)
       .then((link) => link !== undefined && !player.isGone && link.open(player, elsewhere.signal));
     const done = offering.then(() => true);
-    while (!(await Promise.race([done, this.#waitForChange(ASK_MEANWHILE_MS).then(() => false)]))) {
+    while (!(await Promise.race([done, this.#newView.wait(ASK_MEANWHILE_MS).then(() => false)]))) {
       const now = await this.locate(player.roomId).catch((): Location => ({ at: "nowhere-yet" }));
       const isThere = now.at === "peer" && now.member.incarnation === member.incarnation;
       if (isThere && clock.monotonicMs() < endsMs && !player.isGone && !this.#isStopped) continue;
@@ -315,13 +317,6 @@ export class Router {
       return player.isPlaced;
     }
     return offering;
-  }
-
-  async #waitForChange(ms: number): Promise<void> {
-    let cancel = (): void => {};
-    const time = new Promise<void>((resolve) => (cancel = this.#parts.clock.after(Math.max(1, ms), resolve)));
-    await Promise.race([time, this.#viewChanged.promise]);
-    cancel();
   }
 }
 
