@@ -9,7 +9,7 @@ import type { RoomGuard } from "./room-guard.ts";
 import type { Place } from "./room-place.ts";
 import type { SeatRequest } from "./room-transport.ts";
 
-/** What may wait for a player who has not acknowledged the join yet. */
+/** What may wait for a player who has not acknowledged the join yet, beside the largest message: that may be the whole map. */
 const UNJOINED_MESSAGES_MAX = 1_000;
 const UNJOINED_BYTES_MAX = 1024 * 1024;
 
@@ -26,6 +26,7 @@ export class RoomClient extends WebSocketClient {
   readonly #guard: RoomGuard;
   readonly #place: Place;
   #unjoinedBytes = 0;
+  #largestBytes = 0;
   /** The reconnection token that this connection came with. */
   readonly presentedToken: string | undefined;
   /** Whether its player's connection has had the seat before, and only its place is new. */
@@ -62,7 +63,9 @@ export class RoomClient extends WebSocketClient {
     const waiting = this._enqueuedMessages;
     if (waiting === undefined) return;
     this.#unjoinedBytes += bytes.length;
-    if (waiting.length <= UNJOINED_MESSAGES_MAX && this.#unjoinedBytes <= UNJOINED_BYTES_MAX) return;
+    this.#largestBytes = Math.max(this.#largestBytes, bytes.length);
+    const isTooMuch = this.#unjoinedBytes - this.#largestBytes > UNJOINED_BYTES_MAX;
+    if (waiting.length <= UNJOINED_MESSAGES_MAX && !isTooMuch) return;
     waiting.length = 0; // they come too late now
     this.#place.terminate();
   }
