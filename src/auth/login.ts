@@ -67,9 +67,13 @@ export function joinToken(access: string, refresh: string): string {
   return `${access}~${refresh}`;
 }
 
-/** What was said of a user, as it may go into a token; undefined when it is no object, or too large. */
+/**
+ * What was said of a user, as it may go into a token; undefined when it is no object, or too large. `sessionId` is left out: where
+ * `client.auth` has one, Colyseus takes it for the seat's, and two players who are said to have the same one share a seat.
+ */
 export function parseClaims(value: unknown): Readonly<Record<string, unknown>> | undefined {
   if (value === undefined) return {};
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  return JSON.stringify(value).length <= CLAIMS_LENGTH_MAX ? (value as Record<string, unknown>) : undefined;
+  const { sessionId: _, ...claims } = value as Record<string, unknown>; // any object may be read this way
+  return JSON.stringify(claims).length <= CLAIMS_LENGTH_MAX ? claims : undefined;
 }

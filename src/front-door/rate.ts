@@ -2,8 +2,9 @@
 // node alone.
 //
 // The count is a courtesy, not a truth: while Redis is away, or too slow to answer within its deadline (redis/link.ts), each
-// node counts for itself, up to the same number, and nobody waits for it twice. Whoever is beyond a limit is not asked of
-// Redis any more until their time is over, so that a flood is no flood there.
+// node counts for itself, up to the same number, and nobody waits for it twice. (Not up to its share of it: a load balancer may
+// keep an address at one node.) Whoever is beyond a limit is not asked of Redis any more until their time is over, so that a
+// flood is no flood there.
 
 import {
   RateLimiterMemory,

@@ -72,6 +72,23 @@ test("[AUTH3] a room's own onAuth is given a token that was found good, and neve
   await plain.room.leave();
 });
 
+test("[AUTH3] what is said of a user does not choose the session of their seat", async () => {
+  const claims = { sessionId: "chosen", name: "Ada" };
+  const [one, two] = [await user("ada", undefined, claims), await user("eve", undefined, claims)];
+  expect(one.given.user).toEqual({
+    name: "Ada",
+    userId: "ada",
+    isGuest: false,
+    loginId: expect.any(String) as string,
+  });
+  const first = watch(await one.client.create("plain"));
+  const second = watch(await two.client.joinById(first.room.roomId));
+  expect([first.room.sessionId, second.room.sessionId]).not.toContain("chosen");
+  expect(await ask(first.room, "who")).toEqual(one.given.user);
+  expect(await ask(second.room, "who")).toMatchObject({ userId: "eve" });
+  await Promise.all([first.room.leave(), second.room.leave()]);
+});
+
 test("[AUTH5] an assertion of the game's backend signs in once, and only a good one", async () => {
   const client = stranger();
   const token = await backend.assertion("once");
