@@ -15,7 +15,7 @@ import { repeat } from "../runtime/repeat.ts";
 import { unreachable } from "../runtime/unreachable.ts";
 import { markDown } from "./mark-down.ts";
 import type { PeerNetwork, PromiseAnswer } from "./peer-network.ts";
-import { NEWCOMER, step, type Deed, type Fact } from "./standing.ts";
+import { endPromises, NEWCOMER, step, type Deed, type Fact } from "./standing.ts";
 import { EMPTY_VIEW, isSameView, memberOf, type Member, type View } from "./view.ts";
 
 interface NodeRow {
@@ -40,6 +40,8 @@ export interface HeartbeatParts {
   readonly clock: Clock;
   readonly events: EventBus;
   /** On a connection of its own: a renewal must not wait behind a batch of checkpoints. */
+  readonly leaseDatabase: Database;
+  /** For marking others down: a renewal must not wait behind that either. */
   readonly database: Database;
   readonly lease: Lease;
   readonly incarnation: Incarnation;
@@ -68,6 +70,7 @@ export class Heartbeat {
   #isHurried = false;
   #wake = (): void => {};
   #loops: Promise<unknown> | undefined;
+  #judging: Promise<void> = Promise.resolve();
 
   constructor(parts: HeartbeatParts) {
     this.#parts = parts;
@@ -117,6 +120,7 @@ export class Heartbeat {
     this.#stopping.abort();
     this.hurry();
     await this.#loops;
+    await this.#judging;
   }
 
   async #run(): Promise<void> {
@@ -138,11 +142,11 @@ export class Heartbeat {
   }
 
   async #beat(): Promise<void> {
-    const { clock, config, database, lease, incarnation, events } = this.#parts;
+    const { clock, config, leaseDatabase, lease, incarnation, events } = this.#parts;
     const askedAtMs = clock.monotonicMs();
     this.#noticeLapse();
     this.#decide({ name: "beat-sent", atMs: askedAtMs });
-    const rows = await database.run<NodeRow>("renew-lease", [incarnation, config.leaseMs]);
+    const rows = await leaseDatabase.run<NodeRow>("renew-lease", [incarnation, config.leaseMs]);
     if (this.#stopping.signal.aborted) return;
     const first = rows[0];
     if (first?.renewed !== true) {
@@ -155,7 +159,14 @@ export class Heartbeat {
       this.#lostAtMs = undefined;
     }
     this.#noticeLapse();
-    lease.renewed(askedAtMs);
+    const others = rows.filter((row) => row.incarnation !== incarnation);
+    lease.renewed(
+      askedAtMs,
+      endPromises(
+        this.#standing,
+        others.map((row) => row.incarnation),
+      ),
+    );
     this.#endFailsafe(atMs);
     const wasLapsed = this.#lapsedAtMs !== undefined;
     if (this.#lapsedAtMs !== undefined && lease.isHeld) {
@@ -168,13 +179,16 @@ export class Heartbeat {
       askedAtMs,
       atMs,
       clockMs: first.clock_ms,
-      rows: rows
-        .filter((row) => row.incarnation !== incarnation)
-        .map((row) => ({ incarnation: row.incarnation, leaseLeftMs: row.lease_left_ms })),
+      rows: others.map((row) => ({
+        incarnation: row.incarnation,
+        leaseLeftMs: row.lease_left_ms,
+        silentMs: row.silent_ms,
+      })),
       wasLapsed,
     });
     this.#take({ version: first.view_version, members: rows.map(toMember) });
-    for (const deed of deeds) await this.#do(deed);
+    // Beside the beats: when many are silent and Postgres is slow, this node's own lease must not end meanwhile.
+    for (const deed of deeds) this.#judging = this.#judging.then(() => this.#do(deed)).catch(() => {});
   }
 
   /** Sees whether the lease will be over before Postgres answers, and asks the others then. */
@@ -239,7 +253,8 @@ export class Heartbeat {
   }
 
   async #markDown(incarnation: Incarnation, notAfterMs: number): Promise<void> {
-    // If Postgres did not agree, the next beat is soon enough to ask again.
+    if (this.#stopping.signal.aborted) return;
+    // If Postgres did not agree, the next beat is soon enough to ask again. If it did not answer, it may yet have agreed.
     if (await markDown(this.#parts, incarnation, "lapsed", notAfterMs)) this.hurry();
     else this.#decide({ name: "mark-declined", incarnation });
   }

@@ -26,6 +26,8 @@ export interface LeaseRow {
   readonly incarnation: Incarnation;
   /** Below 0 when it has lapsed. */
   readonly leaseLeftMs: number;
+  /** How long ago it renewed, by Postgres's clock: below 0 when that was set back since. */
+  readonly silentMs: number;
 }
 
 /** All times are this node's monotonic ms. */
@@ -45,8 +47,8 @@ export interface Standing {
   readonly marking: ReadonlyMap<Incarnation, number>;
   /** The nodes that have this one in their view, since when: they will ask it for its promise. */
   readonly knownBy: ReadonlyMap<Incarnation, number>;
-  /** The others, as of the newest answer of Postgres. */
-  readonly others: ReadonlySet<Incarnation>;
+  /** The others, as of the newest answer of Postgres, and what was left of their leases. */
+  readonly others: ReadonlyMap<Incarnation, number>;
   /** The last of those that were among them, and are not any more. */
   readonly down: ReadonlySet<Incarnation>;
 }
@@ -59,7 +61,7 @@ export const NEWCOMER: Standing = {
   promised: new Map(),
   marking: new Map(),
   knownBy: new Map(),
-  others: new Set(),
+  others: new Map(),
   down: new Set(),
 };
 
@@ -144,9 +146,14 @@ export function step(standing: Standing, fact: Fact, rules: Rules): Step {
 function answered(before: Standing, fact: Fact & { name: "beat-answered" }, rules: Rules): Step {
   const { askedAtMs, atMs, clockMs, rows } = fact;
   // Whoever stopped us may have stopped the others too: they get the time to renew before they are judged (OWN5). The same
-  // when Postgres's clock was set forward: it ends leases that are not over.
-  const isNewSeries = before.answeredSinceMs === undefined || fact.wasLapsed || wasSet(before, fact, rules);
-  const named = new Set(rows.map(({ incarnation }) => incarnation));
+  // when Postgres's clock was set forward, which ends leases that are not over, or a standby that missed the last renewals
+  // was promoted between two beats.
+  const isNewSeries =
+    before.answeredSinceMs === undefined ||
+    fact.wasLapsed ||
+    wasSet(before, fact, rules) ||
+    wentBack(before, fact, rules);
+  const named = new Map(rows.map(({ incarnation, leaseLeftMs }) => [incarnation, leaseLeftMs]));
   const standing: Standing = {
     // From when it came: this node may have been frozen since it asked.
     answeredSinceMs: isNewSeries ? atMs : before.answeredSinceMs,
@@ -175,9 +182,20 @@ function answered(before: Standing, fact: Fact & { name: "beat-answered" }, rule
   };
 }
 
+/**
+ * Whether Postgres names somebody who was not among those that promised, and whom their promises do not bind: from now on that
+ * node is told of this one, and judges it by what Postgres has.
+ */
+export function endPromises({ others }: Standing, named: Iterable<Incarnation>): boolean {
+  return [...named].some((incarnation) => !others.has(incarnation));
+}
+
 /** A row that is not down never goes but by being marked down; and on a standby that was promoted, it may never have been. */
-function downSince({ down, others }: Standing, named: ReadonlySet<Incarnation>): ReadonlySet<Incarnation> {
-  const gone = [...others].filter((incarnation) => !named.has(incarnation));
+function downSince(
+  { down, others }: Standing,
+  named: ReadonlyMap<Incarnation, unknown>,
+): ReadonlySet<Incarnation> {
+  const gone = [...others.keys()].filter((incarnation) => !named.has(incarnation));
   return gone.length === 0 ? down : new Set([...down, ...gone].slice(-DOWN_MAX));
 }
 
@@ -189,16 +207,33 @@ function wasSet({ answered: last }: Standing, fact: Fact & { name: "beat-answere
   return wentOnMs < leastMs - rules.leaseMarginMs || wentOnMs > mostMs + rules.leaseMarginMs;
 }
 
+/** Whether a lease ends earlier than Postgres has said before. */
+function wentBack(before: Standing, fact: Fact & { name: "beat-answered" }, rules: Rules): boolean {
+  const { answered: last, others } = before;
+  if (last === undefined) return false;
+  const mostMs = fact.atMs - last.askedAtMs + rules.leaseMarginMs;
+  return fact.rows.some(({ incarnation, leaseLeftMs }) => {
+    const beforeMs = others.get(incarnation);
+    return beforeMs !== undefined && leaseLeftMs < beforeMs - mostMs;
+  });
+}
+
 /** Whether this node may mark another down for its silence. */
 function mayMark(standing: Standing, row: LeaseRow, nowMs: number, rules: Rules): boolean {
   const { answeredSinceMs, knownBy, marking, promised } = standing;
-  if (row.leaseLeftMs >= 0 || marking.has(row.incarnation)) return false;
+  // Or it has not renewed since Postgres's clock was set back, by more than any lease may be wrong: that began a new series.
+  const isSetBack = row.silentMs < -SET_BACK_MS;
+  if ((row.leaseLeftMs >= 0 && !isSetBack) || marking.has(row.incarnation)) return false;
   // When Postgres was away for everyone, everyone's lease has lapsed, and each must first have the time to renew.
   if (answeredSinceMs === undefined || nowMs - answeredSinceMs < rules.leaseMs) return false;
   if ((promised.get(row.incarnation) ?? 0) > nowMs) return false;
   // A node that has never heard of this one did not ask it for a promise, and may be going on by those of others.
-  return knownBy.has(row.incarnation) || -row.leaseLeftMs >= rules.failsafeMs;
+  const lapsedMs = isSetBack ? nowMs - answeredSinceMs - rules.leaseMs : -row.leaseLeftMs;
+  return knownBy.has(row.incarnation) || lapsedMs >= rules.failsafeMs;
 }
+
+/** By how much at least Postgres's clock must have been set back for a lease to be judged by that; mark-down.sql has it too. */
+const SET_BACK_MS = 1_000;
 
 function askedForPromise(before: Standing, fact: Fact & { name: "promise-asked" }, rules: Rules): Step {
   const { by, forMs, atMs } = fact;

@@ -36,9 +36,11 @@ export class Lease {
    *
    * @param askedAtMs monotonic ms from *before* the renewal was sent: Postgres counts from when it got there, which is
    * later, so this node stops first
+   * @param doPromisesEnd whether what peers have promised counts no more, although it may reach further
    */
-  renewed(askedAtMs: number): void {
-    this.#deadlineMs = Math.max(this.#deadlineMs, this.#from(askedAtMs));
+  renewed(askedAtMs: number, doPromisesEnd = false): void {
+    const deadlineMs = this.#from(askedAtMs);
+    this.#deadlineMs = doPromisesEnd ? deadlineMs : Math.max(this.#deadlineMs, deadlineMs);
   }
 
   /**

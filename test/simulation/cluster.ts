@@ -69,6 +69,7 @@ export class Cluster {
       config,
       troubles: this.troubles,
       tables: () => server.tables,
+      clockSetMs: () => server.clockSetMs,
       nodes: this.#everyone,
     });
     this.#gateways = GATEWAYS.map(

@@ -27,6 +27,8 @@ export interface RefereeParts {
   readonly config: Config;
   readonly troubles: Troubles;
   readonly tables: () => Tables;
+  /** By how much Postgres's clock was set. */
+  readonly clockSetMs: () => number;
   readonly nodes: ReadonlyMap<Incarnation, SimNode>;
 }
 
@@ -148,7 +150,7 @@ export class Referee {
   }
 
   #markedDown(node: SimNode, row: NodeRow): void {
-    const { troubles, world } = this.#parts;
+    const { clockSetMs, troubles, world } = this.#parts;
     const { down_at: downAt, down_reason: reason } = row;
     world.note("marked down", node.nodeId, { reason, incarnation: node.incarnation });
     if (node.process.state === "dead") return;
@@ -160,7 +162,7 @@ export class Referee {
     }
     if (reason !== "lapsed") return;
     if (troubles.isUntouched(node.nodeId)) this.#fail("S11", `${node.nodeId} was called silent, and is well`);
-    if (troubles.isPostgresJustBack((downAt ?? 0) - WALL_MS)) {
+    if (troubles.isPostgresJustBack((downAt ?? 0) - WALL_MS - clockSetMs())) {
       this.#fail("S12", `${node.nodeId} was called silent as soon as Postgres was back`);
     }
   }

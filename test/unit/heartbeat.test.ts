@@ -23,29 +23,38 @@ function setUp() {
   events.listen((name) => void told.push(name));
   let isPeerSilent = false;
   let isAway = false;
+  let isMarkingHeld = false;
+  let held: PromiseWithResolvers<void> | undefined;
+  let hasNewcomer = false;
   let answer: PromiseAnswer = { kind: "promised" };
   const row = (name: string, leaseLeftMs: number) => ({
     incarnation: name,
     node_id: name,
     state: "up",
     lease_left_ms: leaseLeftMs,
+    silent_ms: 3_000 - leaseLeftMs,
     clock_ms: clock.monotonicMs() + 1e12,
     renewed: true,
     view_version: 1,
   });
   const database = {
-    run: (statement: string, values: unknown[]) => {
-      if (isAway) return Promise.reject(new Error("away"));
+    run: async (statement: string, values: unknown[]) => {
+      if (isAway) throw new Error("away");
       const peers = marked.length > 0 ? [] : [row("peer", isPeerSilent ? -1 : 3_000)];
-      if (statement === "renew-lease") return Promise.resolve([row("self", 3_000), ...peers]);
+      if (statement === "renew-lease") {
+        await held?.promise;
+        return [row("self", 3_000), ...peers, ...(hasNewcomer ? [row("newcomer", 3_000)] : [])];
+      }
+      if (isMarkingHeld) return new Promise(() => {}); // its row is somebody else's for now
       marked.push(String(values[0]));
-      return Promise.resolve([{ node_id: "peer", silent_ms: 0, rooms: 0 }]);
+      return [{ node_id: "peer", silent_ms: 0, rooms: 0 }];
     },
   } as unknown as Database; // run is all of it that is called
   const heartbeat = new Heartbeat({
     config: { leaseMs: 3_000, leaseRenewMs: 500, leaseMarginMs: 250, failsafeMs: 10_000 } as Config,
     clock,
     events,
+    leaseDatabase: database,
     database,
     lease,
     incarnation: "self" as Incarnation,
@@ -73,6 +82,13 @@ function setUp() {
     told,
     beats,
     silence: () => (isPeerSilent = true),
+    holdMarking: () => (isMarkingHeld = true),
+    /** Answers wait. @returns lets them go */
+    hold: () => {
+      const { resolve } = (held = Promise.withResolvers());
+      return resolve;
+    },
+    newcomer: () => (hasNewcomer = true),
     away: (is: boolean) => void (isAway = is),
     answers: (other: PromiseAnswer) => void (answer = other),
   };
@@ -152,5 +168,48 @@ test("[OWN7] a node that reaches Postgres promises nothing; one that does not ke
   expect(marked).toEqual([]);
   await beats(1_500);
   expect(marked[0]).toBe("peer");
+  await heartbeat.stop();
+});
+
+test("[OWN6] a node whose word of another's silence is held up renews its own lease meanwhile", async () => {
+  const { heartbeat, lease, beats, silence, holdMarking } = setUp();
+  await heartbeat.start();
+  holdMarking();
+  silence();
+  for (let count = 0; count < 20; count++) {
+    await beats(500);
+    expect(lease.leftMs).toBeGreaterThan(2_000);
+  }
+  void heartbeat.stop(); // that word is never answered
+});
+
+test.each([
+  ["names nobody else: they hold", false, true],
+  ["names somebody who has promised nothing: they end", true, false],
+])("[OWN7] an answer of Postgres that comes after its promises %s", async (_what, isNamed, isHeld) => {
+  const { clock, heartbeat, lease, told, hold, newcomer, answers } = setUp();
+  await heartbeat.start();
+  const release = hold();
+  clock.advance(500);
+  const askedAtMs = clock.monotonicMs();
+  await turns();
+  // One by one, as far as it asks its peers; Postgres has carried it out long ago.
+  for (let gone = 0; gone < 1_500; gone += 50) {
+    clock.advance(50);
+    await turns();
+  }
+  expect(told).toContain("failsafe:entered");
+  expect(clock.monotonicMs() + lease.leftMs, "further than Postgres's answer").toBeGreaterThan(
+    askedAtMs + 2_750,
+  );
+  if (isNamed) newcomer();
+  answers({ kind: "silent" });
+  release();
+  await turns();
+  expect(told).toContain("failsafe:left");
+  const again = hold();
+  clock.advance(askedAtMs + 2_750 - clock.monotonicMs());
+  expect(lease.isHeld).toBe(isHeld);
+  again();
   await heartbeat.stop();
 });

@@ -48,6 +48,19 @@ test("[OWN7] what the peers promise makes a lease longer, up to when it ends wha
   expect(lease.leftMs, "a promise takes nothing away").toBe(1_000);
 });
 
+test("[OWN7] what was promised ends with an answer of Postgres that says so, though it reached further", () => {
+  const clock = fakeClock();
+  const lease = new Lease(clock, 3_000, 250);
+  const askedAtMs = clock.monotonicMs();
+  lease.renewed(askedAtMs);
+  clock.advance(1_300);
+  lease.extended(clock.monotonicMs(), Number.POSITIVE_INFINITY);
+  lease.renewed(askedAtMs);
+  expect(lease.leftMs).toBe(2_750);
+  lease.renewed(askedAtMs, true);
+  expect(lease.leftMs).toBe(2_750 - 1_300);
+});
+
 test("[OWN7] a lease that is over is given back by Postgres only", () => {
   const clock = fakeClock();
   const lease = new Lease(clock, 3_000, 250);

@@ -3,7 +3,14 @@
 import { expect, test } from "vitest";
 import type { Incarnation } from "../../src/ids.ts";
 import type { PromiseAnswer } from "../../src/membership/peer-network.ts";
-import { NEWCOMER, step, type Deed, type Fact, type Standing } from "../../src/membership/standing.ts";
+import {
+  endPromises,
+  NEWCOMER,
+  step,
+  type Deed,
+  type Fact,
+  type Standing,
+} from "../../src/membership/standing.ts";
 
 const RULES = { leaseMs: 3_000, leaseRenewMs: 500, leaseMarginMs: 250, failsafeMs: 60_000 };
 const PEER = "peer" as Incarnation;
@@ -22,7 +29,7 @@ function beat(atMs: number, leaseLeftMs = 2_000, more: Partial<Fact & { name: "b
     askedAtMs: atMs - 10,
     atMs,
     clockMs: CLOCK_MS + atMs,
-    rows: [{ incarnation: PEER, leaseLeftMs }],
+    rows: [{ incarnation: PEER, leaseLeftMs, silentMs: RULES.leaseMs - leaseLeftMs }],
     wasLapsed: false,
     ...more,
   };
@@ -35,7 +42,7 @@ const asked = (atMs: number, forMs = 3_000): Fact => ({ name: "promise-asked", b
 const NEWCOMER_LINKED = after(NEWCOMER, linked).standing;
 
 /** Has heard Postgres for a full lease, up to 4,000. */
-const settled = after(NEWCOMER, linked, beat(500), beat(4_000)).standing;
+const settled = after(NEWCOMER, linked, beat(500), beat(4_000, 200)).standing;
 
 test.each<[string, Facts, boolean]>([
   ["who has heard Postgres for a full lease marks the silent down", [settled, beat(4_500, -1)], true],
@@ -54,6 +61,7 @@ test.each<[string, Facts, boolean]>([
     false,
   ],
   ["not when it was set back", [settled, beat(4_500, -1, { clockMs: CLOCK_MS + 4_000 })], false],
+  ["not when a lease ends earlier than was said before", [settled, beat(4_500, -600)], false],
   [
     "not twice while the first may yet take effect",
     [after(settled, beat(4_500, -1)).standing, beat(5_000, -500)],
@@ -84,8 +92,29 @@ test.each<[string, Facts, boolean]>([
 
 type Facts = [Standing, Fact];
 
+test("[OWN5] who has not renewed since Postgres's clock was set back is given a full lease to do so, and marked down then", () => {
+  const setMs = -60_000;
+  const fact = (atMs: number): Fact =>
+    beat(atMs, 61_000, {
+      clockMs: CLOCK_MS + setMs + atMs,
+      rows: [{ incarnation: PEER, leaseLeftMs: 61_000, silentMs: -58_000 }],
+    });
+  const set = after(settled, fact(4_500)).standing;
+  expect(after(set, fact(7_499)).deeds).toEqual([]);
+  expect(after(set, fact(7_500)).deeds.map(({ name }) => name)).toEqual(["mark-down"]);
+  const stranger: Standing = { ...set, knownBy: new Map() };
+  expect(after(stranger, fact(67_499)).deeds).toEqual([]);
+  expect(after(stranger, fact(67_500)).deeds.map(({ name }) => name)).toEqual(["mark-down"]);
+});
+
+test("[OWN7] promises end when Postgres names somebody who has promised nothing", () => {
+  expect(endPromises(settled, [PEER])).toBe(false);
+  expect(endPromises(settled, [])).toBe(false);
+  expect(endPromises(settled, [PEER, "newer" as Incarnation])).toBe(true);
+});
+
 test("[OWN7] a member that has never heard of this node is left alone until no promise of others can hold it", () => {
-  const newcomer = after(NEWCOMER, beat(500), beat(4_000)).standing;
+  const newcomer = after(NEWCOMER, beat(500, -56_000), beat(4_000, -59_500)).standing;
   expect(after(newcomer, beat(4_500, -59_999)).deeds).toEqual([]);
   expect(after(newcomer, beat(4_500, -60_000)).deeds).toHaveLength(1);
 });
@@ -133,7 +162,7 @@ test.each<[string, Facts, PromiseAnswer["kind"]]>([
 
 test("[OWN7] a promise is kept to its end, and not after", () => {
   const { standing } = after(settled, missed, asked(4_600), beat(4_700));
-  const known = after(standing, beat(7_550)).standing;
+  const known = after(standing, beat(7_550, 100)).standing;
   expect(after(known, beat(7_599, -1)).deeds).toEqual([]);
   expect(after(known, beat(7_701, -1)).deeds).toHaveLength(1);
 });
@@ -179,7 +208,7 @@ test("[OWN3] who is told that it is down ends, whatever the others say", () => {
 test("what is remembered of nodes that are down is bounded", () => {
   let standing = settled;
   for (let count = 0; count < 1_200; count++) {
-    const rows = [{ incarnation: `n${count}` as Incarnation, leaseLeftMs: 1_000 }];
+    const rows = [{ incarnation: `n${count}` as Incarnation, leaseLeftMs: 1_000, silentMs: 2_000 }];
     const atMs = 5_000 + count;
     standing = after(standing, { ...(beat(atMs) as Fact & { name: "beat-answered" }), rows }).standing;
   }

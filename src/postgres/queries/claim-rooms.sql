@@ -20,13 +20,15 @@ WITH me AS (
    WHERE room_id = ANY ($1::text[]) ORDER BY room_id FOR UPDATE
 )
 UPDATE room r
-   SET owner = me.incarnation, owner_node = me.node_id, epoch = next_epoch(r.epoch), claimed_at = clock_timestamp()
+   SET owner = me.incarnation, owner_node = me.node_id, epoch = next_epoch(r.epoch), claimed_at = clock_timestamp(),
+       retry_at = NULL
   FROM before b, seen s, me
  WHERE r.room_id = b.room_id AND r.room_id = s.room_id AND r.owner IS NOT DISTINCT FROM s.owner
    AND EXISTS (SELECT 1 FROM unnest($3::text[], $4::integer[]) AS kind (name, version)
                 WHERE kind.name = r.name AND kind.version >= r.class_version)
    AND r.disposed_at IS NULL AND r.quarantined_at IS NULL
-   AND (r.retry_at IS NULL OR r.retry_at < clock_timestamp())
+   -- Nobody is kept waiting for a minute, unless the clock was set back since.
+   AND (r.retry_at IS NULL OR r.retry_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 min')
    AND (r.owner IS NULL
         OR ($5::boolean AND r.owner = me.incarnation)
         OR NOT EXISTS (SELECT 1 FROM node n WHERE n.incarnation = r.owner AND n.state <> 'down'))

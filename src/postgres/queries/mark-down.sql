@@ -7,8 +7,11 @@ WITH marked AS (
   UPDATE node
      SET state = 'down', down_at = clock_timestamp(), down_reason = $2
    WHERE incarnation = $1::uuid AND state <> 'down'
-     AND (NOT $4::boolean OR lease_until < clock_timestamp())
-     AND ($5::double precision IS NULL OR extract(epoch FROM clock_timestamp()) * 1000 < $5::double precision)
+     -- Renewed in the future: the clock was set back since, and the lease would seem to last so much longer.
+     AND (NOT $4::boolean OR lease_until < clock_timestamp() OR renewed_at > clock_timestamp() + interval '1 s')
+     -- More than the longest lease before that, the clock was set back since: it may be too late all the same.
+     AND ($5::double precision IS NULL
+          OR extract(epoch FROM clock_timestamp()) * 1000 BETWEEN $5::double precision - 60000 AND $5::double precision)
      AND EXISTS (SELECT 1 FROM node judge
                   WHERE judge.incarnation = $3::uuid AND judge.state <> 'down' AND judge.lease_until > clock_timestamp())
   RETURNING incarnation, node_id, renewed_at

@@ -80,8 +80,10 @@ export const markDown: Statement = async (
     (row) => {
       const judge = seen.nodes.get(String(judgedBy));
       if (!isUp(row) || !isUp(judge) || judge.lease_until <= now()) return false;
-      if (onlyIfLapsed === true && row.lease_until >= now()) return false;
-      return notAfter === null || notAfter === undefined || now() < Number(notAfter);
+      const isOver = row.lease_until < now() || row.renewed_at > now() + 1_000;
+      if (onlyIfLapsed === true && !isOver) return false;
+      if (notAfter === null || notAfter === undefined) return true;
+      return now() >= Number(notAfter) - 60_000 && now() <= Number(notAfter);
     },
     () => ({ state: "down", down_at: now(), down_reason: String(reason) }),
   );

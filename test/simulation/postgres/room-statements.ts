@@ -60,7 +60,8 @@ export const claimRooms: Statement = async (context, [roomIds, claimant, names, 
   for (const row of before) {
     const first = seen.rooms.get(row.room_id);
     if (first === undefined || !isFree(first) || !isFree(row)) continue;
-    const taken = { ...row, owner: me.incarnation, owner_node: me.node_id, epoch: row.epoch + 1 };
+    const [owner, epoch] = [me.incarnation, row.epoch + 1];
+    const taken = { ...row, owner, owner_node: me.node_id, epoch, retry_at: null };
     tx.putRoom(taken);
     claimed.push({
       room_id: row.room_id,
@@ -174,7 +175,8 @@ function hasOwner(seen: Context["seen"], row: RoomRow): boolean {
 function isClaimable(row: RoomRow, kinds: ReadonlyMap<string, number>, nowMs: number): boolean {
   const version = kinds.get(row.name);
   if (version === undefined || version < row.class_version) return false;
-  return !isEnded(row) && row.quarantined_at === null && (row.retry_at === null || row.retry_at < nowMs);
+  if (isEnded(row) || row.quarantined_at !== null) return false;
+  return row.retry_at === null || row.retry_at < nowMs || row.retry_at > nowMs + 60_000;
 }
 
 export function isOwned(epoch: unknown, owner: unknown): (row: RoomRow) => boolean {

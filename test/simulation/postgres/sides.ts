@@ -4,7 +4,7 @@
 import pg from "pg";
 import type { Statements } from "../../../src/postgres/query.ts";
 import { World } from "../world.ts";
-import { FAR_MS, type FromNow, type Step } from "./history.ts";
+import { FAR_MS, SOON_MS, type FromNow, type Step } from "./history.ts";
 import { SimPostgres, WALL_MS } from "./sim-postgres.ts";
 import type { Tables } from "./tables.ts";
 import type { Transaction } from "./transaction.ts";
@@ -77,7 +77,7 @@ export class ModelSide implements Side {
     if (isThere) await tx.lock(name === "lease" ? "node" : "room", String(key));
     const node = tx.tables.nodes.get(String(key));
     const room = tx.tables.rooms.get(String(key));
-    const farMs = nowMs + (flag === true ? FAR_MS : -FAR_MS);
+    const farMs = nowMs + (flag === true ? 1 : -1) * (name === "lease" ? FAR_MS : SOON_MS);
     if (name === "lease" && node !== undefined) tx.putNode({ ...node, lease_until: farMs });
     if (name === "retry" && room !== undefined) tx.putRoom({ ...room, retry_at: farMs });
     return [];
@@ -166,7 +166,7 @@ export class PostgresSide implements Side {
   }
 
   #textOf(name: string): string {
-    const far = `clock_timestamp() + CASE WHEN $2::boolean THEN 1 ELSE -1 END * interval '${FAR_MS} ms'`;
+    const far = `clock_timestamp() + CASE WHEN $2::boolean THEN 1 ELSE -1 END * interval '${name === "lease" ? FAR_MS : SOON_MS} ms'`;
     if (name === "lease") return `UPDATE node SET lease_until = ${far} WHERE incarnation = $1::uuid`;
     if (name === "retry") return `UPDATE room SET retry_at = ${far} WHERE room_id = $1`;
     return this.#statements.get(name) ?? name;

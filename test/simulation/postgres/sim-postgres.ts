@@ -33,6 +33,8 @@ export class SimPostgres {
   readonly #sessions = new Set<Session>();
   #locks: Locks;
   process: Process;
+  /** How far its clock was set from what it began with, in ms. */
+  clockSetMs = 0;
   /** How long a transaction takes to be on disk. */
   flushMs: () => number;
   /** What a plan may do one way or the other. */
@@ -83,7 +85,7 @@ export class SimPostgres {
   execute(tx: Transaction, { name, values }: Message): Promise<Row[]> {
     const statement = this.#statements[name];
     if (statement === undefined) throw new Error(`the model has no statement ${name}`);
-    const now = (): number => WALL_MS + this.#world.nowMs;
+    const now = (): number => WALL_MS + this.#world.nowMs + this.clockSetMs;
     return statement(
       { tx, seen: tx.tables, now, viewVersion: this.#viewVersion, either: this.either },
       values,
