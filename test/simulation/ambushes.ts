@@ -107,14 +107,16 @@ export class Ambushes {
       if (this.#bench.isHealed || node.process.state !== "running") return;
       if (ambush.blow === "kill") this.#processes.kill(node);
       else if (ambush.blow === "reset") this.#network.reset(node);
-      else if (ambush.blow === "suspend") this.#suspendAll(world.nowMs + ambush.lengthMs);
+      else if (ambush.blow === "suspend") this.#suspendAll(world.nowMs + ambush.lengthMs, node);
       else this.#processes.freeze(node, world.nowMs + ambush.lengthMs);
     });
   }
 
-  #suspendAll(endsMs: number): void {
+  /** @param first who wakes before the others: it had just asked */
+  #suspendAll(endsMs: number, first: SimNode): void {
     this.#postgres.hang(endsMs);
-    this.#processes.freezeAll(endsMs, endsMs + 400);
+    // Postgres has answered by then; later, the time-out of the question would have its turn first.
+    this.#processes.freezeAll(endsMs + 20, endsMs + 400, first);
   }
 
   #heldMs(from: string, statement: string): number {

@@ -55,6 +55,13 @@ export class LeaseFromAnswer extends Lease {
   }
 }
 
+/** What was promised counts on when Postgres names somebody who has promised nothing. */
+export class LeaseOfSome extends Lease {
+  override renewed(askedAtMs: number): void {
+    super.renewed(askedAtMs);
+  }
+}
+
 /** Promises extend it for as long as there are any. */
 export class LeaseWithoutEnd extends Lease {
   override extended(askedAtMs: number): void {

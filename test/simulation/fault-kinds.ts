@@ -21,7 +21,9 @@ const OF_ALL = [
   "hold",
   "join",
   "mire",
+  "setClock",
   "slow",
+  "stranded",
   "strangers",
   "suspend",
   "take",
@@ -115,11 +117,16 @@ export class FaultKinds {
       case "hold":
         return this.#ambushes.hold(lengthMs);
       case "join":
-        return this.#processes.join();
+        this.#processes.join();
+        return;
       case "mire":
         return this.#mire(endsMs);
+      case "setClock":
+        return this.#postgres.setClock();
       case "slow":
         return this.#postgres.slow(endsMs);
+      case "stranded":
+        return this.#stranded(endsMs);
       case "strangers":
         return this.#strangers(endsMs);
       case "suspend":
@@ -139,7 +146,7 @@ export class FaultKinds {
     const { chance, nowMs } = cluster.world;
     if (chance.is(0.4) || cluster.running.length === 0) {
       this.#network.cutAllPostgres(endsMs, "nobody");
-      this.#bench.later(nowMs + chance.between(0, 1_500), () => this.#processes.join());
+      this.#bench.later(nowMs + chance.between(0, 1_500), () => void this.#processes.join());
       return;
     }
     const node = chance.pick(cluster.running);
@@ -147,12 +154,23 @@ export class FaultKinds {
     this.#processes.restart(node, chance.between(50, 500));
   }
 
+  /** Postgres answers everybody late, and tells of one who comes and whom nobody reaches. */
+  #stranded(endsMs: number): void {
+    this.#mud(endsMs);
+    const node = this.#processes.join();
+    if (node !== undefined) this.#network.cutFromPeers(node, endsMs);
+  }
+
+  /** Postgres is so slow that each says it does not reach it, and not so slow that a renewal fails. */
+  #mud(endsMs: number): void {
+    this.#postgres.slowBy(endsMs, config.leaseMs * 0.35, config.leaseMs * 0.48);
+  }
+
   /** Postgres answers everybody late, and one not at all. */
   #mire(endsMs: number): void {
     const { cluster } = this.#bench;
     const { chance, nowMs } = cluster.world;
-    // So slow that each says it does not reach it, and not so slow that a renewal fails.
-    this.#postgres.slowBy(endsMs, config.leaseMs * 0.35, config.leaseMs * 0.48);
+    this.#mud(endsMs);
     this.#bench.later(nowMs + chance.between(0, config.leaseMs), () => {
       if (cluster.running.length > 0) this.#network.cutPostgres(chance.pick(cluster.running), endsMs);
     });

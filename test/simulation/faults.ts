@@ -38,8 +38,10 @@ const MIXTURES: Readonly<Record<string, Mixture>> = {
   },
   postgres: {
     suspend: 3,
+    setClock: 2,
     doubt: 2,
     mire: 1,
+    stranded: 1,
     hold: 3,
     away: 2,
     hang: 3,
@@ -54,6 +56,8 @@ const MIXTURES: Readonly<Record<string, Mixture>> = {
   /** Few, so that nodes are left that can go on. */
   failsafe: {
     mire: 4,
+    stranded: 3,
+    setClock: 0.5,
     strangers: 5,
     cutAllPostgres: 2,
     slow: 1,
@@ -94,6 +98,8 @@ const MIXTURES: Readonly<Record<string, Mixture>> = {
     away: 1,
     hang: 1,
     slow: 1,
+    setClock: 1,
+    stranded: 1,
     weather: 1,
     reset: 1,
   },
@@ -128,6 +134,10 @@ const OPENINGS = [
   "strangers",
   "mire",
   "mire",
+  "stranded",
+  "stranded",
+  "setClock",
+  "suspend",
   "suspend",
   "zombie",
   "zombie",
@@ -137,7 +147,7 @@ const OPENINGS = [
 ] as const;
 
 /** These need a lease to end, and another one to be judged. */
-const SLOW_TO_BITE = new Set<FaultName>(["strangers", "mire", "suspend", "zombie"]);
+const SLOW_TO_BITE = new Set<FaultName>(["strangers", "stranded", "mire", "suspend", "zombie"]);
 
 export class Faults {
   readonly #cluster: Cluster;

@@ -29,11 +29,13 @@ export class NetworkFaults {
 
   /** From everybody, in both directions. */
   cutOff(node: SimNode, endsMs: number): void {
-    const { nodes, wire } = this.#bench.cluster;
-    for (const other of [...nodes.keys(), "postgres", "east", "west"]) {
-      if (other === node.nodeId) continue;
-      wire.cut(node.nodeId, other, endsMs);
-      wire.cut(other, node.nodeId, endsMs);
+    this.cutFromPeers(node, endsMs);
+    for (const other of ["postgres", "east", "west"]) this.#cutBoth(node.nodeId, other, endsMs);
+  }
+
+  cutFromPeers(node: SimNode, endsMs: number): void {
+    for (const other of this.#bench.cluster.nodes.keys()) {
+      if (other !== node.nodeId) this.#cutBoth(node.nodeId, other, endsMs);
     }
   }
 
@@ -86,6 +88,12 @@ export class NetworkFaults {
     const { wire } = this.#bench.cluster;
     wire.heal();
     wire.weather = FAIR;
+  }
+
+  #cutBoth(here: string, there: string, endsMs: number): void {
+    const { wire } = this.#bench.cluster;
+    wire.cut(here, there, endsMs);
+    wire.cut(there, here, endsMs);
   }
 
   #cut(here: string, there: string, endsMs: number): void {

@@ -1,4 +1,4 @@
-// Faults of Postgres itself: it is away, it hangs, it is slow to write; and an operator takes a room.
+// Faults of Postgres itself: it is away, it hangs, it is slow to write, its clock is set; and an operator takes a room.
 
 import { config } from "./cluster.ts";
 import type { FaultBench } from "./fault-bench.ts";
@@ -45,6 +45,15 @@ export class PostgresFaults {
     troubles.add("postgres", endsMs + mostMs);
     server.flushMs = () => world.chance.between(leastMs, mostMs);
     this.#bench.later(endsMs, () => (server.flushMs = this.#usualFlushMs));
+  }
+
+  /** Its clock is set, or a standby with another takes its place. No trouble: nodes that are well must not suffer from it. */
+  setClock(): void {
+    const { server, world } = this.#bench.cluster;
+    const byMs =
+      world.chance.between(0.5, 1) * world.chance.pick([2_000, 3_600_000]) * world.chance.pick([-1, 1]);
+    this.#bench.say(`Postgres's clock set by ${byMs.toFixed(0)} ms`);
+    server.clockSetMs += byMs;
   }
 
   take(): void {

@@ -58,9 +58,11 @@ export class ProcessFaults {
     this.#bench.later(endsMs, () => cluster.thaw(node));
   }
 
-  freezeAll(fromMs: number, toMs: number): void {
+  /** @param first who wakes before the others, if anybody is to */
+  freezeAll(fromMs: number, toMs: number, first?: SimNode): void {
     const { chance } = this.#bench.cluster.world;
-    for (const node of this.#bench.cluster.running) this.freeze(node, chance.between(fromMs, toMs));
+    for (const node of this.#bench.cluster.running)
+      this.freeze(node, node === first ? fromMs : chance.between(fromMs, toMs));
   }
 
   drain(node: SimNode): void {
@@ -77,11 +79,12 @@ export class ProcessFaults {
     });
   }
 
-  join(): void {
-    if (this.#joined >= JOINS_MAX) return;
+  /** @returns who joins, if there are not too many */
+  join(): SimNode | undefined {
+    if (this.#joined >= JOINS_MAX) return undefined;
     const nodeId = `m${++this.#joined}` as NodeId;
     this.#bench.say(`${nodeId} joins`);
-    this.#bench.cluster.start(nodeId);
+    return this.#bench.cluster.start(nodeId);
   }
 
   heal(broken: ReadonlySet<SimNode>): void {

@@ -13,7 +13,7 @@ import {
   strangersAtOnce,
 } from "./broken-decisions.ts";
 import type { InvariantId } from "./invariants.ts";
-import { LeaseFromAnswer, LeaseWithoutEnd, TimerLease } from "./broken-leases.ts";
+import { LeaseFromAnswer, LeaseOfSome, LeaseWithoutEnd, TimerLease } from "./broken-leases.ts";
 import { saveWhoeverAsks } from "./postgres/checkpoint-statements.ts";
 import { claimRooms } from "./postgres/room-statements.ts";
 import type { Statement } from "./postgres/statement.ts";
@@ -47,6 +47,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   lease("a timer ends the lease", ["S3", "S9"], TimerLease),
   lease("the lease counts from the answer", ["S3", "S9"], LeaseFromAnswer),
   lease("promises extend the lease past FAILSAFE_MS", ["S3", "S9"], LeaseWithoutEnd),
+  lease("promises hold against one who has promised nothing", ["S3", "S9"], LeaseOfSome),
   decide("a node is called silent without waiting for its lease", ["S9", "S11"], markWithoutWaiting, {
     statements: { "mark-down": markUnlapsed },
   }),
