@@ -2,7 +2,7 @@
 
 import type { Room } from "@colyseus/core";
 
-import { RingsideError } from "../errors.ts";
+import { ERRORS, RingsideError } from "../errors.ts";
 import type { CommitWork } from "./committer.ts";
 
 /** What a node does for the commits of one of its rooms. */
@@ -39,7 +39,7 @@ export function attachCommits(room: Room, commits: CommitsOfRoom): void {
  * });
  *
  * @returns what the callback gave
- * @throws what the callback throws; RingsideError with `code`: NO_CLUSTER on a plain Colyseus server, COMMIT_REFUSED (Postgres or `expect` said no), STALE_EPOCH,
+ * @throws what the callback throws; RingsideError with `code`, and `facts` that say more than its message, which players may hear: NO_CLUSTER on a plain Colyseus server, COMMIT_REFUSED (Postgres or `expect` said no), STALE_EPOCH,
  *   LEASE_LOST, ROOM_MOVING, ROOM_TOO_LARGE, POSTGRES_UNREACHABLE, TOO_MANY: nothing was written.
  *   COMMIT_UNKNOWN after `COMMIT_MS`: the connection broke in the middle of it; the outcome is found out as soon as Postgres
  *   answers, and `tx.undo` or `tx.after` called then (neither, if the room is another node's by then). Until that, neither
@@ -63,12 +63,23 @@ export function commit<Result>(room: Room, work: CommitWork<Result>): Promise<Re
   return promise;
 }
 
+/**
+ * An author's handler or hook that lets it pass tells the player its message: what Postgres said of their tables is no part of
+ * that. It stays in `facts`, and in the stack, which logs have.
+ */
+function forAnybody(error: unknown): unknown {
+  if (error instanceof RingsideError) error.message = `${error.code}: ${ERRORS[error.code].text}`;
+  return error;
+}
+
 /** A promise that knows whether anybody has asked for its result. */
 class Heard<Result> extends Promise<Result> {
   isHeard = false;
 
   static around<Result>(inner: Promise<Result>): Heard<Result> {
-    return new Heard<Result>((resolve, reject) => void inner.then(resolve, reject));
+    return new Heard<Result>(
+      (resolve, reject) => void inner.then(resolve, (error: unknown) => reject(forAnybody(error))),
+    );
   }
 
   // What `then` makes of it is an ordinary promise.

@@ -66,11 +66,15 @@ export class CommitRoom extends Room<{ state: InstanceType<typeof CommitState> }
   override messages: {
     enter(client: Client, message: unknown): Promise<number>;
     later(client: Client, message: { key: string; from: "timer" | "tick" }): void;
+    plain(client: Client, message: unknown): Promise<number>;
     forget(client: Client, way: Way): void;
     went(): readonly Went[];
     pid(): number;
   } = {
     enter: command(this, parse, (_client, entry, tx) => this.#enter(entry, tx)),
+    /** No command, and no catch: what the commit is refused with goes to the player as it is. */
+    plain: (_client: Client, message: unknown): Promise<number> =>
+      commit(this, (tx) => this.#enter(parse(message), tx)),
     /** Enters from a clock timer, or from a tick; what comes of it is told by `went`. */
     later: (_client: Client, { key, from }: { key: string; from: "timer" | "tick" }): void => {
       if (from === "tick") this.#onTick.push(key);
