@@ -11,7 +11,7 @@ import { CheckpointStore } from "../checkpoint/store.ts";
 import { messageOf, RingsideError } from "../errors.ts";
 import type { Epoch, Incarnation, RoomId } from "../ids.ts";
 import { Database, type Statements } from "../postgres/query.ts";
-import { Batcher } from "../runtime/batcher.ts";
+import { Batcher, type BatchLimits } from "../runtime/batcher.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Outcome } from "./outcome.ts";
 import { PostgresTransaction, type Attempt, type Query } from "./postgres-transaction.ts";
@@ -20,8 +20,12 @@ import { Slots } from "./slots.ts";
 import type { Statement } from "./statement.ts";
 import type { Unit } from "./transaction.ts";
 
-/** Rooms that share a transaction at most, and those that may wait for the next one. */
-const LIMITS = { batchMax: 128, waitingMax: 20_000 };
+/** Rooms that share a transaction at most, and those that may wait for the next one. Many large ones would take too long. */
+const LIMITS: BatchLimits<Unit> = {
+  batchMax: 128,
+  waitingMax: 20_000,
+  size: { of: ({ checkpoint }) => checkpoint.bytes.length, max: 2 * 1024 * 1024 },
+};
 /** How often a shared transaction goes on without those who made it fail, before each of its rooms is tried by itself. */
 const ROUNDS_MAX = 8;
 /** As long as a lock is waited for in company, after whatever number of rounds. */

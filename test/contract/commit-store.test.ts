@@ -438,6 +438,18 @@ test("[COM5] a commit that waits for a lock holds up neither those beside it nor
   expect(ended.at(-1), "and is made when it can be").toBe(`${blocked} committed`);
 });
 
+test("[COM5] rooms that are large do not fail by being many at once", async () => {
+  const rooms = await createRooms(16);
+  const outcomes = await Promise.all(
+    rooms.map((roomId) => {
+      const small = unit(roomId);
+      return store.commit({ ...small, checkpoint: { ...small.checkpoint, bytes: randomBytes(1_000_000) } });
+    }),
+  );
+  expect(outcomes.map(wordOf)).toEqual(rooms.map(() => "committed"));
+  await pool.query("DELETE FROM checkpoint WHERE room_id = ANY ($1)", [rooms]);
+});
+
 test("[COM5] many commits that wait for one lock hold up neither those beside them nor those that ask in between", async () => {
   const rooms = await createRooms(37);
   const [first, ...others] = rooms.splice(0, 7) as [RoomId, ...RoomId[]];
