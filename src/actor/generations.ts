@@ -1,9 +1,13 @@
 // The generations of a room's checkpoints, the newest first: one after the other until one can be read and fits. Those that
 // cannot, or do not, are told of and kept, with the reason, for whoever comes to look.
 //
+// Several may stand on one whole checkpoint, and be lost with it: all that are make one generation, so that damage to one
+// row does not end a room that has others.
+//
 // The room's history, older than its last generations, is not among them. Its first checkpoints hold next to nothing and so
 // fit any class: a release whose class is wrong would have the room all but start anew. That is for an operator to choose.
 
+import { needsBase, openFrame } from "../checkpoint/frame.ts";
 import { decodeSnapshot, type Snapshot } from "../checkpoint/snapshot.ts";
 import type { Config } from "../config.ts";
 import { hasCode, messageOf, RingsideError } from "../errors.ts";
@@ -30,11 +34,18 @@ export interface Readable {
   readonly newestSeq: number;
 }
 
+interface Lost {
+  readonly base: Uint8Array | undefined;
+}
+
 export class Generations {
   readonly #claimed: ClaimedRoom;
   readonly #parts: GenerationsParts;
   #at: StoredCheckpoint | undefined;
+  /** How many generations were tried. */
   #given = 0;
+  /** A whole checkpoint that is damaged, or undefined where it is missing: the last one that others could not be read for. */
+  #lost: Lost | undefined;
   #failure: RingsideError | undefined;
 
   constructor(claimed: ClaimedRoom, parts: GenerationsParts) {
@@ -59,7 +70,9 @@ export class Generations {
         throw this.#failure ?? new RingsideError("INTERNAL", { roomId, why: "nothing was refused" });
       }
       this.#at = checkpoint;
-      this.#given += 1;
+      const lost = lostBaseOf(checkpoint);
+      if (!this.#isLostAlready(checkpoint, lost)) this.#given += 1;
+      this.#lost = lost ?? this.#lost;
       try {
         return {
           checkpoint,
@@ -71,6 +84,14 @@ export class Generations {
         await this.refuse(error);
       }
     }
+  }
+
+  /** Whether it is lost by the damage that the one before it was lost by. */
+  #isLostAlready({ bytes }: StoredCheckpoint, lost: Lost | undefined): boolean {
+    if (this.#lost === undefined) return false;
+    const one = this.#lost.base;
+    const other = lost === undefined ? bytes : lost.base;
+    return one === undefined || other === undefined ? one === other : Buffer.compare(one, other) === 0;
   }
 
   /** The generation that `next` gave last is of no use. */
@@ -98,5 +119,16 @@ export class Generations {
     const { roomId, epoch } = this.#claimed;
     const late = (): Error => new RingsideError("POSTGRES_UNREACHABLE", { roomId, waitedMs: KEEP_MS });
     return within(clock, KEEP_MS, directory.keepUnreadable(roomId, epoch, seq, reason), late);
+  }
+}
+
+/** The whole checkpoint that one stands on, if that is what it cannot be read for. */
+function lostBaseOf({ bytes, base }: StoredCheckpoint): Lost | undefined {
+  if (!needsBase(bytes)) return undefined;
+  try {
+    if (base !== undefined) openFrame(base);
+    return base === undefined ? { base } : undefined;
+  } catch {
+    return { base }; // why is told when it is tried
   }
 }

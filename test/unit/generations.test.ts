@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import { Generations } from "../../src/actor/generations.ts";
-import { encodeSnapshot } from "../../src/checkpoint/snapshot.ts";
+import { sealOnBase, sealWhole } from "../../src/checkpoint/frame.ts";
+import { encodeSnapshot, serializeSnapshot, type Snapshot } from "../../src/checkpoint/snapshot.ts";
 import { RingsideError } from "../../src/errors.ts";
 import { EventBus, type EventName } from "../../src/events.ts";
 import type { Epoch, NodeId, RoomId } from "../../src/ids.ts";
@@ -12,7 +13,7 @@ import { fakeClock, type FakeClock } from "../kit/fake-clock.ts";
 const roomId = "room" as RoomId;
 const epoch = 3 as Epoch;
 
-function stored(seq: number, isReadable: boolean): StoredCheckpoint {
+function snapshotOf(seq: number): Snapshot {
   const room = { metadata: undefined, locked: false, private: false, unlisted: false, maxClients: 1 };
   const rest = {
     state: undefined,
@@ -22,7 +23,11 @@ function stored(seq: number, isReadable: boolean): StoredCheckpoint {
     timers: undefined,
     answers: undefined,
   };
-  const bytes = encodeSnapshot({ classVersion: 0, layout: undefined, room, ...rest }, 1e6);
+  return { classVersion: 0, layout: undefined, room, ...rest };
+}
+
+function stored(seq: number, isReadable: boolean): StoredCheckpoint {
+  const bytes = encodeSnapshot(snapshotOf(seq), 1e6);
   return { seq, bytes: isReadable ? bytes : bytes.subarray(4), base: undefined, ageMs: 0 };
 }
 
@@ -117,6 +122,37 @@ describe("[REC4] generations", () => {
     ]);
     await expect(generations.next()).rejects.toMatchObject({ code: "SNAPSHOT_UNREADABLE" });
     expect(kept.map(([, , seq]) => seq)).toEqual([9, 6, 5, 2]);
+  });
+
+  test("what stands on one damaged checkpoint is lost by one damage: the room opens from the whole one before it", async () => {
+    const body = serializeSnapshot(snapshotOf(4), 1e6);
+    const whole = sealWhole(body);
+    const damaged = Buffer.from(whole);
+    damaged[damaged.length - 1] = ~(whole.at(-1) ?? 0);
+    const standing = (seq: number, base: Uint8Array | undefined): StoredCheckpoint => {
+      const bytes = sealOnBase(serializeSnapshot(snapshotOf(seq), 1e6), body);
+      return { seq, bytes, base: base && Buffer.from(base), ageMs: 0 };
+    };
+    for (const base of [damaged, undefined]) {
+      const itself = base === undefined ? [] : [{ seq: 4, bytes: damaged, base: undefined, ageMs: 0 }];
+      const { generations, kept } = setUp([
+        ...[9, 8, 7, 6, 5].map((seq) => standing(seq, base)),
+        ...itself,
+        stored(1, true),
+      ]);
+      expect((await generations.next()).checkpoint?.seq).toBe(1);
+      expect(kept.map(([, , seq]) => seq)).toEqual([9, 8, 7, 6, 5, ...itself.map(({ seq }) => seq)]);
+    }
+    // But they are generations of their own where it is they that are damaged, or that do not fit.
+    const { generations, kept } = setUp([
+      ...[9, 8, 7, 6].map((seq) => ({
+        ...standing(seq, whole),
+        bytes: Buffer.from(standing(seq, whole).bytes.subarray(0, -1)),
+      })),
+      stored(1, true),
+    ]);
+    await expect(generations.next()).rejects.toMatchObject({ code: "SNAPSHOT_UNREADABLE" });
+    expect(kept.map(([, , seq]) => seq)).toEqual([9, 8, 7, 6]);
   });
 
   test("a mark that cannot be made is told of, and holds nothing up", async () => {
