@@ -29,7 +29,9 @@ export function restoreInto(activation: Activation, readable: Readable, nowMs: n
   const { room } = activation;
   const snapshot = migrated(room, readable.snapshot);
   try {
-    if (snapshot.state !== undefined) restoreState(room, snapshot.state);
+    if (snapshot.state !== undefined) {
+      restoreState(room, snapshot.state, activation.epoch - checkpoint.epoch);
+    }
   } catch (error) {
     if (snapshot === readable.snapshot || !hasCode(error, "SNAPSHOT_UNREADABLE")) throw error;
     throw new MigrationError(`what it made does not fit the class: ${JSON.stringify(error.facts)}`, error);

@@ -61,14 +61,19 @@ import { liftViews } from "./state-views.ts";
  */
 export const REF_ID_GAP = 65_536;
 
+/** An epoch may be far from the one before it: each timeline of Postgres has epochs of its own. */
+const GAPS_MAX = 16;
+
 /**
  * Makes the room's state equal to the image, instance for instance, with nothing pending but stream contents.
  * Only for a room that no client has joined yet.
  *
+ * @param epochsSince how many epochs after that of the image this is. Those between may have spoken to clients too, each
+ *   with ids of its own, though they never saved anything
  * @throws RingsideError SNAPSHOT_UNREADABLE when the room has no Schema state or the image does not fit its
  *   classes; then nothing has changed
  */
-export function restoreState(room: Room, image: StateImage): void {
+export function restoreState(room: Room, image: StateImage, epochsSince = 1): void {
   const state: unknown = room.state;
   if (state === undefined || state === null || refIdOf(state) === undefined) {
     throw new RingsideError("SNAPSHOT_UNREADABLE", {
@@ -82,9 +87,10 @@ export function restoreState(room: Room, image: StateImage): void {
 
   const putViewsBack = liftViews(encoderOf(room).root);
   const before = everythingBelow(root);
-  const restore = new Restore(fitted, treeOf(root).root);
+  const gap = REF_ID_GAP * Math.min(Math.max(epochsSince, 1), GAPS_MAX);
+  const restore = new Restore(fitted, treeOf(root).root, gap);
   restore.fill(image.rootRefId, root);
-  let nextRefId = image.nextRefId + REF_ID_GAP;
+  let nextRefId = image.nextRefId + gap;
   for (const instance of restore.newcomers()) setRefId(instance, nextRefId++);
   forget(before, restore.kept);
   for (const instance of restore.kept) {
@@ -111,6 +117,7 @@ export function restoreState(room: Room, image: StateImage): void {
 class Restore {
   readonly #fitted: ReadonlyMap<number, Fitted>;
   readonly #oldRoot: unknown;
+  readonly #gap: number;
   /** By refId, in the order found: the walk goes along it. */
   readonly #live = new Map<number, Ref>();
   /** Everything that the state will hold. */
@@ -118,9 +125,10 @@ class Restore {
   /** What is left in fields that the image does not have. */
   readonly #defaults: Ref[] = [];
 
-  constructor(fitted: ReadonlyMap<number, Fitted>, oldRoot: unknown) {
+  constructor(fitted: ReadonlyMap<number, Fitted>, oldRoot: unknown, gap: number) {
     this.#fitted = fitted;
     this.#oldRoot = oldRoot;
+    this.#gap = gap;
   }
 
   fill(rootRefId: number, root: Ref): void {
@@ -199,8 +207,8 @@ class Restore {
       raw.tmpItems = [...entries];
       raw.deletedIndexes = [];
       raw.isMovingItems = false;
-    } else if ("journal" in raw) fillMap(raw, saved, entries);
-    else fillIndexed(raw, saved, entries);
+    } else if ("journal" in raw) fillMap(raw, saved, entries, this.#gap);
+    else fillIndexed(raw, saved, entries, this.#gap);
   }
 }
 
@@ -215,7 +223,7 @@ function create(fitted: Fitted): Ref {
   return fitted.kind === "schema" ? createSchema(fitted.plan.klass) : createCollection(fitted.kind);
 }
 
-function fillMap(raw: RawMap, saved: SavedCollection, entries: unknown[]): void {
+function fillMap(raw: RawMap, saved: SavedCollection, entries: unknown[], gap: number): void {
   raw.$items.clear();
   raw.journal.reset();
   saved.keys.forEach((key, i) => {
@@ -225,7 +233,7 @@ function fillMap(raw: RawMap, saved: SavedCollection, entries: unknown[]): void 
   // A full state is sent in the order of this map, which the library fills by ascending index.
   const byIndex = saved.keys.map((key, i) => [saved.indexes[i] as number, key] as const);
   for (const [index, key] of byIndex.sort(([a], [b]) => a - b)) raw.journal.keyByIndex.set(index, key);
-  raw.journal.nextIndex = saved.nextIndex + REF_ID_GAP;
+  raw.journal.nextIndex = saved.nextIndex + gap;
   keepCounting(raw.journal);
   startStreamOver(raw, saved.perTick);
 }
@@ -244,16 +252,16 @@ function keepCounting(journal: RawMap["journal"]): void {
   };
 }
 
-function fillIndexed(raw: RawSet | RawStream, saved: SavedCollection, entries: unknown[]): void {
+function fillIndexed(raw: RawSet | RawStream, saved: SavedCollection, entries: unknown[], gap: number): void {
   raw.$items.clear();
   saved.indexes.forEach((index, i) => raw.$items.set(index, entries[i]));
   if ("$nextPosition" in raw) {
     raw._itemIndex.clear();
     saved.indexes.forEach((index, i) => raw._itemIndex.set(entries[i], index));
-    raw.$nextPosition = saved.nextIndex + REF_ID_GAP;
+    raw.$nextPosition = saved.nextIndex + gap;
   } else {
     raw.deletedItems = {};
-    raw.$refId = saved.nextIndex + REF_ID_GAP;
+    raw.$refId = saved.nextIndex + gap;
   }
   startStreamOver(raw, saved.perTick);
 }

@@ -24,6 +24,8 @@ export interface StoredSeat {
 
 export interface StoredCheckpoint {
   readonly seq: number;
+  /** At which it was saved. */
+  readonly epoch: Epoch;
   readonly bytes: Uint8Array;
   /** The bytes of the checkpoint that it stands on; undefined for a whole one. */
   readonly base: Uint8Array | undefined;
@@ -58,6 +60,7 @@ const REASON_MAX = 1_000;
 
 interface SavedRow {
   seq: number | null;
+  epoch: Epoch;
   snapshot: Buffer;
   base: Buffer | null;
   age_ms: number;
@@ -212,7 +215,8 @@ export class Directory {
 
 function toCheckpoint(row: SavedRow | undefined): StoredCheckpoint | undefined {
   if (row === undefined || row.seq === null) return undefined;
-  return { seq: row.seq, bytes: row.snapshot, base: row.base ?? undefined, ageMs: row.age_ms };
+  const { seq, epoch, snapshot, base, age_ms: ageMs } = row;
+  return { seq, epoch, bytes: snapshot, base: base ?? undefined, ageMs };
 }
 
 function toOwnership({ epoch, owner, owned, quarantined }: OwnershipRow): Ownership {

@@ -28,7 +28,7 @@ function snapshotOf(seq: number): Snapshot {
 
 function stored(seq: number, isReadable: boolean): StoredCheckpoint {
   const bytes = encodeSnapshot(snapshotOf(seq), 1e6);
-  return { seq, bytes: isReadable ? bytes : bytes.subarray(4), base: undefined, ageMs: 0 };
+  return { seq, epoch: 2 as Epoch, bytes: isReadable ? bytes : bytes.subarray(4), base: undefined, ageMs: 0 };
 }
 
 interface SetUp {
@@ -131,10 +131,11 @@ describe("[REC4] generations", () => {
     damaged[damaged.length - 1] = ~(whole.at(-1) ?? 0);
     const standing = (seq: number, base: Uint8Array | undefined): StoredCheckpoint => {
       const bytes = sealOnBase(serializeSnapshot(snapshotOf(seq), 1e6), body);
-      return { seq, bytes, base: base && Buffer.from(base), ageMs: 0 };
+      return { seq, epoch: 2 as Epoch, bytes, base: base && Buffer.from(base), ageMs: 0 };
     };
     for (const base of [damaged, undefined]) {
-      const itself = base === undefined ? [] : [{ seq: 4, bytes: damaged, base: undefined, ageMs: 0 }];
+      const itself =
+        base === undefined ? [] : [{ seq: 4, epoch: 2 as Epoch, bytes: damaged, base: undefined, ageMs: 0 }];
       const { generations, kept } = setUp([
         ...[9, 8, 7, 6, 5].map((seq) => standing(seq, base)),
         ...itself,

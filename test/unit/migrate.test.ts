@@ -114,7 +114,7 @@ function activate(room: Room): Activation {
 
 function restore(room: Room, snapshot: Snapshot): Snapshot | undefined {
   const bytes = encodeSnapshot(snapshot, 1e6);
-  const checkpoint = { seq: 4, bytes, base: undefined, ageMs: 0 };
+  const checkpoint = { seq: 4, epoch: 1 as Epoch, bytes, base: undefined, ageMs: 0 };
   return restoreInto(activate(room), { checkpoint, snapshot: decodeSnapshot(bytes), newestSeq: 5 }, 0);
 }
 

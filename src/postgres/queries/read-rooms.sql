@@ -1,8 +1,9 @@
 -- What rooms need to open again: the newest checkpoint and the seats of each.
 -- $1 room_ids text[]
--- A row a room {room_id, seq, snapshot, base, age_ms, seats}; seq, snapshot and age_ms are null when it was never saved,
+-- A row a room {room_id, seq, epoch, snapshot, base, age_ms, seats}; seq, epoch (at which it was saved), snapshot and age_ms are
+-- null when it was never saved,
 -- and `base` where the snapshot stands by itself.
-SELECT r.room_id, c.seq::integer AS seq, c.snapshot, b.snapshot AS base,
+SELECT r.room_id, c.seq::integer AS seq, c.epoch::double precision AS epoch, c.snapshot, b.snapshot AS base,
        (extract(epoch FROM clock_timestamp() - c.saved_at) * 1000)::double precision AS age_ms,
        coalesce((SELECT json_agg(json_build_object('sessionId', s.session_id, 'tokenHash', encode(s.token_hash, 'hex'),
                                                    'previousHash', encode(s.previous_hash, 'hex'),
@@ -12,7 +13,7 @@ SELECT r.room_id, c.seq::integer AS seq, c.snapshot, b.snapshot AS base,
                    FROM seat s WHERE s.room_id = r.room_id), '[]'::json) AS seats
   FROM room r
   LEFT JOIN LATERAL (
-    SELECT seq, snapshot, saved_at, base_seq FROM checkpoint WHERE room_id = r.room_id ORDER BY seq DESC LIMIT 1
+    SELECT seq, epoch, snapshot, saved_at, base_seq FROM checkpoint WHERE room_id = r.room_id ORDER BY seq DESC LIMIT 1
   ) c ON true
   LEFT JOIN checkpoint b ON b.room_id = r.room_id AND b.seq = c.base_seq
  WHERE r.room_id = ANY ($1::text[]);

@@ -101,7 +101,7 @@ export const readRooms: Statement = ({ now, seen }, [roomIds]) =>
       .filter((roomId) => seen.rooms.has(roomId))
       .map((roomId) => {
         const newest = seen.checkpoints.get(roomId)?.at(-1);
-        const nothing = { seq: null, snapshot: null, base: null, age_ms: null };
+        const nothing = { seq: null, epoch: null, snapshot: null, base: null, age_ms: null };
         return { room_id: roomId, ...(newest ? toSaved(seen, roomId, newest, now()) : nothing), seats: [] };
       }),
   );
@@ -136,5 +136,6 @@ export const addEffect: Statement = ({ tx }, [roomId, number]) => {
 
 function toSaved(seen: Tables, roomId: string, row: CheckpointRow, nowMs: number): Row {
   const base = seen.checkpoints.get(roomId)?.find(({ seq }) => seq === row.base_seq);
-  return { seq: row.seq, snapshot: row.snapshot, base: base?.snapshot ?? null, age_ms: nowMs - row.saved_at };
+  const { seq, epoch, snapshot, saved_at: savedAt } = row;
+  return { seq, epoch, snapshot, base: base?.snapshot ?? null, age_ms: nowMs - savedAt };
 }
