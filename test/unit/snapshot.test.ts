@@ -1,4 +1,5 @@
 import { serialize } from "node:v8";
+import { crc32 } from "node:zlib";
 
 import { MapSchema, schema, t } from "@colyseus/schema";
 import * as fc from "fast-check";
@@ -236,6 +237,16 @@ describe("a checkpoint on a base", () => {
       bytes[at >> 3] = (bytes[at >> 3] ?? 0) ^ (1 << (at & 7));
       expect(refusedBy(() => decodeSnapshot(bytes, base))).toMatchObject({ code: "SNAPSHOT_UNREADABLE" });
     }
+  });
+
+  test("[CKP2] is refused with a base by which it would decompress, to the right length, to something else", () => {
+    const on = Buffer.from(Array.from({ length: 4_000 }, (_, i) => crc32(String(i)) & 255));
+    const [body, alike] = [Buffer.from(on), Buffer.from(on)];
+    body.writeUInt8(on.readUInt8(5) ^ 1, 5);
+    alike.writeUInt8(on.readUInt8(2_000) ^ 1, 2_000);
+    const sealed = sealOnBase(body, on);
+    expect(openFrame(sealed, on).bytes.equals(body)).toBe(true);
+    expect(refusedBy(() => openFrame(sealed, alike))).toMatchObject({ code: "SNAPSHOT_UNREADABLE" });
   });
 
   test("[CKP1] comes back exactly, whatever two bodies have in common", () => {
