@@ -24,6 +24,7 @@ BEGIN
 END $$;
 CREATE TRIGGER insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.chaos_log EXECUTE FUNCTION public.chaos_insert_only();
 CREATE TRIGGER insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.chaos_entry EXECUTE FUNCTION public.chaos_insert_only();
+CREATE TRIGGER insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.chaos_refused EXECUTE FUNCTION public.chaos_insert_only();
 
 CREATE FUNCTION public.chaos_room() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE

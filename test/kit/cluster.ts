@@ -410,7 +410,7 @@ export class TestCluster implements AsyncDisposable {
     );
     await Promise.all(names.map((nodeId) => this.add(nodeId)));
     await Promise.all(views);
-    await this.untilLive();
+    await this.untilLive(this.#readyMs === undefined ? {} : { ms: this.#readyMs });
   }
 
   /** A node without ports yet would be found refusing, and so taken for dead. */
