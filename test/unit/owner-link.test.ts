@@ -6,6 +6,7 @@ import { EventBus } from "../../src/events.ts";
 import { EpochGate } from "../../src/gateway/epoch-gate.ts";
 import { LinkEnd } from "../../src/gateway/link-end.ts";
 import { type Frame, headOf, KIND, placeOf } from "../../src/gateway/link-frames.ts";
+import type { HeldPlace } from "../../src/gateway/line.ts";
 import { OwnerLink } from "../../src/gateway/owner-link.ts";
 import type { Player } from "../../src/gateway/player.ts";
 import type { RoomId } from "../../src/ids.ts";
@@ -43,8 +44,8 @@ function open() {
       await new Promise(setImmediate);
     }
   };
-  const placed: unknown[] = [];
-  const state = { isGone: false };
+  const placed: HeldPlace[] = [];
+  const state = { isGone: false, calls: [] as string[] };
   const player = {
     roomId: ROOM,
     seat: { roomId: ROOM, sessionId: "s1" },
@@ -52,10 +53,12 @@ function open() {
     get isGone() {
       return state.isGone;
     },
-    placed: (place: unknown) => placed.push(place),
+    placed: (place: HeldPlace) => placed.push(place),
     deliver: () => {},
+    pause: (why: string) => void state.calls.push(`pause ${why}`),
+    resume: (why: string) => void state.calls.push(`resume ${why}`),
   } as unknown as Player; // as far as a link knows one
-  return { gate, link, owner, frames, placed, player, state, settle };
+  return { gate, link, owner, far, frames, placed, player, state, settle };
 }
 
 test("[GATE4] who is gone when their place is opened does not have it: the owner hears that they left", async () => {
@@ -85,4 +88,37 @@ test("what is still on its way when a room's last player has left is not remembe
   owner.putDown(HEAD, 1, Buffer.of(15, 1));
   await settle();
   expect(gate.newest(ROOM)).toBeUndefined();
+});
+
+test("[GATE4] players who say more than the link takes are not read until it has taken it, and nothing is lost", async () => {
+  const { link, owner, far, frames, placed, player, state, settle } = open();
+  const opening = link.open(player, new AbortController().signal);
+  owner.put(KIND.opened, HEAD, 1);
+  await settle();
+  await opening;
+  far.pause(); // an owner that does not read
+  const word = Buffer.alloc(100_000, 1);
+  for (let said = 0; said < 10; said++) placed[0]!.send(word);
+  expect(state.calls).toEqual([]);
+  placed[0]!.send(word);
+  expect(state.calls).toEqual(["pause link"]);
+  await settle();
+  expect(state.calls).toEqual(["pause link"]);
+  far.resume();
+  await settle();
+  expect(state.calls).toEqual(["pause link", "resume link"]);
+  expect(frames.filter(({ kind }) => kind === KIND.up).length).toBe(11);
+});
+
+test("[GATE4] a link that ends with players paused lets them be read again", async () => {
+  const { link, owner, far, placed, player, state, settle } = open();
+  Object.assign(player, { holdWords: () => {}, placeLost: () => void state.calls.push("lost") });
+  const opening = link.open(player, new AbortController().signal);
+  owner.put(KIND.opened, HEAD, 1);
+  await settle();
+  await opening;
+  far.pause();
+  placed[0]!.send(Buffer.alloc(2_000_000));
+  link.close("the owner does not count any more");
+  expect(state.calls).toEqual(["pause link", "resume link", "lost"]);
 });
