@@ -31,7 +31,8 @@ export class Outbox {
   readonly #socket: Duplex;
   /** Patches are being left out. */
   #isBehind = false;
-  #allowedBytes = BEHIND_BYTES;
+  /** What was on its way with the last full state, that state with it, until all of it is read. */
+  #stateBytes = 0;
   #resyncedAtMs = Number.NEGATIVE_INFINITY;
   #cancelDeadline = (): void => {};
   #isOver = false;
@@ -53,7 +54,7 @@ export class Outbox {
 
   fullState(framed: Buffer): void {
     this.#isBehind = false;
-    this.#allowedBytes = this.#socket.writableLength + framed.length + BEHIND_BYTES;
+    this.#stateBytes = this.#socket.writableLength + framed.length;
     this.#write(framed, false);
   }
 
@@ -75,10 +76,12 @@ export class Outbox {
       this.#socket.write(framed);
       return;
     }
-    if (queued > this.#allowedBytes) this.#fallBehind();
+    const bytesMax = this.#stateBytes + this.#parts.config.playerBytesMax;
+    const isTooMuch = queued > 0 && queued + framed.length > bytesMax;
+    // A patch is never a reason to cut anybody off.
+    if (queued > this.#stateBytes + BEHIND_BYTES || (mayBeLeftOut && isTooMuch)) this.#fallBehind();
     if (mayBeLeftOut && this.#isBehind) return;
-    const bytesMax = Math.max(this.#parts.config.playerBytesMax, this.#allowedBytes);
-    if (queued > 0 && queued + framed.length > bytesMax) {
+    if (isTooMuch) {
       this.#parts.onCutOff("too much waits for a slow reader");
       return;
     }
@@ -101,7 +104,7 @@ export class Outbox {
 
   /** The player has read all that waited. */
   #drained(): void {
-    this.#allowedBytes = BEHIND_BYTES;
+    this.#stateBytes = 0;
     this.#cancelDeadline();
     if (!this.#isBehind) return;
     const { clock, onCaughtUp } = this.#parts;
