@@ -423,8 +423,11 @@ test("a kind of fault that could never be tried, and a run in which hardly any c
   const [bit, skipped] = [{ bit: "it ended" }, { skipped: "no COMMIT came by" }];
   const told = (...faults: History["faults"][]): string[] => rules(good().history({ faults: faults.flat() }));
   expect(told(times(8, "kill", bit), times(5, "drop-reply", skipped))).toEqual([]);
-  expect(told(times(8, "kill", bit), times(6, "drop-reply", skipped))).toEqual(["bite"]);
-  expect(told(times(8, "kill", bit), times(5, "drop-reply", skipped), times(1, "drop-reply", bit))).toEqual(
+  expect(told(times(9, "kill", bit), times(6, "drop-reply", skipped))).toEqual(["bite"]);
+  expect(told(times(8, "kill", bit), times(6, "drop-reply", skipped)), "hardly any node was there").toEqual(
+    [],
+  );
+  expect(told(times(9, "kill", bit), times(5, "drop-reply", skipped), times(1, "drop-reply", bit))).toEqual(
     [],
   );
   expect(told(times(1, "kill", bit), times(2, "add", skipped), times(2, "drain", skipped))).toEqual(["bite"]);

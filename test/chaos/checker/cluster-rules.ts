@@ -11,6 +11,8 @@ const KIND_TRIED_MAX = 5;
 /** Of all faults of a run at least so many must have bitten, also where a slow machine has nodes away for most of the time. */
 const BITTEN_SHARE = 0.25;
 const FAULTS_MIN = 5;
+/** Where fewer bit the nodes were away for most of the time, and many tries in vain mean nothing. */
+const BITTEN_WELL_SHARE = 0.6;
 
 /** Every absence ends in the same seat, or in a refusal that the rules allow: away for longer than a seat is held. */
 export function seatsEnd({ absences, settings }: History): Violation[] {
@@ -61,6 +63,8 @@ export function faultsBit({ faults }: History): Violation[] {
   const bite = (what: string, at: number): Violation => {
     return { rule: "bite", roomId: undefined, what: `${what}: this run proves less than it should`, at };
   };
+  const bitten = faults.filter(({ bit }) => bit !== undefined).length;
+  const isWell = bitten >= BITTEN_WELL_SHARE * faults.length;
   const inVain = faults
     .filter(({ bit, skipped }) => bit === undefined && skipped === undefined)
     .map(({ name, target, instead, to }) => {
@@ -68,11 +72,10 @@ export function faultsBit({ faults }: History): Violation[] {
       return bite(`${name} of ${target} was without effect${seen}`, to);
     });
   const neverTried = [...Map.groupBy(faults, ({ name }) => name)].flatMap(([name, all]) =>
-    all.length > KIND_TRIED_MAX && all.every(({ skipped }) => skipped !== undefined)
+    isWell && all.length > KIND_TRIED_MAX && all.every(({ skipped }) => skipped !== undefined)
       ? [bite(`${name} was left out all of ${all.length} times`, all.at(-1)?.to ?? 0)]
       : [],
   );
-  const bitten = faults.filter(({ bit }) => bit !== undefined).length;
   const tooFew = faults.length >= FAULTS_MIN && bitten < BITTEN_SHARE * faults.length;
   return [
     ...inVain,
