@@ -13,12 +13,8 @@ import type { EventBus } from "../events.ts";
 import type { Directory } from "../ownership/directory.ts";
 import type { Handover } from "./handover.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { movesAtOnce, SLOW_MOVE_MS } from "./drain-pace.ts";
 
-/**
- * Rooms that are moved at the same time, from their last tick here to their first at the next owner. More of them only wait
- * for each other there, and their players with them.
- */
-const MOVES_AT_ONCE = 4;
 /** A room counts as moved after so long, whatever became of it at its next owner. */
 const TAKE_MS = 1_000;
 /** How long players stay at a room whose release is not known; then they are sent on all the same. */
@@ -53,17 +49,41 @@ export async function drainRooms(parts: DrainParts): Promise<Drained> {
   const queue = [...host.activations.values()].sort((a, b) => b.players - a.players);
   let moved = 0;
   let left = 0;
-  const work = async (): Promise<void> => {
-    for (let activation = queue.shift(); activation !== undefined; activation = queue.shift()) {
-      if (clock.monotonicMs() < endsMs && (await moveAway(parts, activation, endsMs))) {
-        moved += 1;
-        // With many rooms left there is less time for each.
-        const shareMs = ((endsMs - clock.monotonicMs()) * MOVES_AT_ONCE) / (2 * (queue.length + 1));
-        await parts.handover.offer(activation.roomId, Math.min(TAKE_MS, shareMs));
-      } else left += 1;
+  let atOnce = 1;
+  const done = { moves: 0, tookMs: 0 };
+  /** When each move that is under way has begun: it goes from a room's last tick here to its first at the next owner. */
+  const begun = new Map<Promise<void>, number>();
+  const move = async (activation: Activation): Promise<void> => {
+    if (clock.monotonicMs() >= endsMs || !(await moveAway(parts, activation, endsMs))) {
+      left += 1;
+      return;
     }
+    moved += 1;
+    // With many rooms left there is less time for each.
+    const shareMs = ((endsMs - clock.monotonicMs()) * atOnce) / (2 * (queue.length + 1));
+    await parts.handover.offer(activation.roomId, Math.min(TAKE_MS, shareMs));
   };
-  await Promise.all(Array.from({ length: MOVES_AT_ONCE }, work));
+  for (let next = queue[0]; next !== undefined; next = queue[0]) {
+    const nowMs = clock.monotonicMs();
+    atOnce = movesAtOnce({
+      waiting: queue.length,
+      underWayMs: [...begun.values()].map((sinceMs) => nowMs - sinceMs),
+      moveMs: done.moves > 0 ? done.tookMs / done.moves : undefined,
+      timeLeftMs: endsMs - nowMs,
+    });
+    if (begun.size >= atOnce) {
+      await untilOneIsDone(clock, begun.keys());
+      continue;
+    }
+    queue.shift();
+    const moving = move(next).finally(() => {
+      begun.delete(moving);
+      done.moves += 1;
+      done.tookMs += clock.monotonicMs() - nowMs;
+    });
+    begun.set(moving, nowMs);
+  }
+  await Promise.all(begun.keys());
   await isDoneBy(clock, endsMs, host.untilEnded()); // what is left ends once more, elsewhere
   return { moved, left };
 }
@@ -106,6 +126,14 @@ async function moveAway(parts: DrainParts, activation: Activation, endsMs: numbe
   host.letGo(activation, "moved");
   events.emit("room:moved", { roomId, epoch, moveMs: Math.round(clock.monotonicMs() - startedMs) });
   return isSaved === true && isReleased;
+}
+
+/** Or one of them may have become slow. */
+async function untilOneIsDone(clock: Clock, moves: Iterable<Promise<void>>): Promise<void> {
+  const slow = Promise.withResolvers<void>();
+  const cancel = clock.after(SLOW_MOVE_MS, slow.resolve);
+  await Promise.race([...moves, slow.promise]);
+  cancel();
 }
 
 function isDoneBy(clock: Clock, endsMs: number, work: Promise<unknown>): Promise<boolean> {
