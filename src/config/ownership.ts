@@ -29,7 +29,7 @@ export const OWNERSHIP_NUMBERS = {
     fallback: 90_000,
     min: 0,
     max: 3_600_000,
-    why: "how long play goes on, unsaved, while no node reaches Postgres; also how long a new node waits before it takes the rooms of a silent one that has never heard of it. 0: rooms stand still as soon as the lease is over",
+    why: "how long play goes on, unsaved, while no node reaches Postgres; also how long a new node waits before it takes the rooms of a silent one that has never heard of it. 0: rooms stand still as soon as the lease is over. The same on all nodes: where it is made shorter, stop them all first",
   },
   probeMs: {
     env: "PROBE_MS",

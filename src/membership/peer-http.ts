@@ -50,7 +50,7 @@ export class PeerHttp implements PeerNetwork {
         timeout: probeMs,
       });
       request.on("timeout", () => request.destroy(new Error("no answer in time")));
-      request.on("error", (error) => resolve({ outcome: isRefusal(error) ? "refused" : "silent" }));
+      request.on("error", (error) => resolve({ outcome: isRefused(error) ? "refused" : "silent" }));
       request.on("response", (response) => {
         response.resume();
         resolve({ outcome: "silent" }); // somebody who does not speak our protocol, or does not know our key
@@ -79,7 +79,7 @@ export class PeerHttp implements PeerNetwork {
         agent: false,
         signal,
       });
-      request.on("error", (error) => resolve({ kind: isRefusal(error) ? "gone" : "silent" }));
+      request.on("error", (error) => resolve({ kind: isRefused(error) ? "gone" : "silent" }));
       request.on("response", (response) => {
         let text = "";
         response.setEncoding("utf8");
@@ -150,7 +150,12 @@ function parseAnswer(text: string): PromiseAnswer {
   }
 }
 
-function isRefusal(error: Error): boolean {
+/**
+ * Whether the peer's machine says that nobody listens there. Of a name with several addresses all must: where one is only not
+ * answered, the peer may live behind it.
+ */
+export function isRefused(error: Error): boolean {
+  if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(isRefused);
   return (error as NodeJS.ErrnoException).code === "ECONNREFUSED";
 }
 

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import type { Config } from "../../src/config.ts";
 import { createInternalServer } from "../../src/gateway/internal-server.ts";
 import type { Incarnation } from "../../src/ids.ts";
-import { PeerHttp } from "../../src/membership/peer-http.ts";
+import { isRefused, PeerHttp } from "../../src/membership/peer-http.ts";
 import type { PromiseAnswer } from "../../src/membership/peer-network.ts";
 import type { Member } from "../../src/membership/view.ts";
 import { listen } from "../../src/runtime/listen.ts";
@@ -116,4 +116,15 @@ test("[OWN7] a port that refuses is a node that is gone; one that says nothing, 
   liar.closeAllConnections();
   await new Promise((resolve) => liar.close(resolve));
   expect(await peers.askPromise(member, SELF, 3_000, signal)).toEqual({ kind: "gone" });
+});
+
+test("[OWN7] a name with several addresses is refused only where all of them refuse", () => {
+  const failure = (code: string): Error => Object.assign(new Error(`connect ${code}`), { code });
+  // As Node has it: the first one's code is that of all.
+  const both = (...codes: string[]): Error =>
+    Object.assign(new AggregateError(codes.map(failure)), { code: codes[0] });
+  expect(isRefused(both("ECONNREFUSED", "ECONNREFUSED"))).toBe(true);
+  expect(isRefused(both("ECONNREFUSED", "ETIMEDOUT"))).toBe(false);
+  expect(isRefused(failure("ECONNREFUSED"))).toBe(true);
+  expect(isRefused(failure("EHOSTUNREACH"))).toBe(false);
 });
