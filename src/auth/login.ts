@@ -69,7 +69,7 @@ export function joinToken(access: string, refresh: string): string {
 
 /**
  * What was said of a user, as it may go into a token; undefined when it is no object, or too large. `sessionId` is left out: where
- * `client.auth` has one, Colyseus takes it for the seat's, and two players who are said to have the same one share a seat.
+ * `client.auth` has one, Colyseus takes it for the seat's, which is then no secret, and one player's in a room at most.
  */
 export function parseClaims(value: unknown): Readonly<Record<string, unknown>> | undefined {
   if (value === undefined) return {};

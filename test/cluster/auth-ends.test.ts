@@ -119,9 +119,14 @@ test("[AUTH4] also without Redis a sign-out closes connections on other nodes in
   try {
     const elsewhere = stranger(cluster, b);
     elsewhere.auth.token = given.token;
+    expect(await client.auth.getUserData()).toEqual({ user: given.user }); // which that node now believes for a while
     const ms = await ended(seated, () => elsewhere.http.post("/auth/signout"));
     expect(seated.left).toBe(4401);
     expect(ms).toBeLessThan(15_000);
+    expect(await refused(client.auth.getUserData()), "from then on at the latest").toMatchObject({
+      code: 401,
+    });
+    expect(await refused(client.create("plain"))).toMatchObject({ code: 401 });
   } finally {
     const regained = cluster.events.next("redis:regained");
     redis.resume();

@@ -125,6 +125,26 @@ test.each<[string, { header?: object; payload?: JWTPayload }, string[]?]>([
   expect(await codeOf(await forged(change, without))).toBe("TOKEN_REFUSED");
 });
 
+test("[AUTH1] a header that asks for what is not understood here is refused, however well it is signed", async () => {
+  const [, payload = ""] = (await forged()).split(".");
+  const { signer } = keys;
+  if (signer === undefined) throw new Error("no signer");
+  const signed = async (header: object, body = payload): Promise<string> => {
+    const head = encode({ alg: "EdDSA", kid: signer.kid, typ: "at+jwt", ...header });
+    const bytes = await crypto.subtle.sign("Ed25519", signer.key, Buffer.from(`${head}.${body}`));
+    return `${head}.${body}.${Buffer.from(bytes).toString("base64url")}`;
+  };
+  expect(await codeOf(await signed({}))).toBe("taken");
+  expect(await codeOf(await signed({ crit: ["exp"], exp: 1 }))).toBe("TOKEN_REFUSED");
+  expect(
+    await codeOf(await signed({ crit: ["http://example.com/mine"], "http://example.com/mine": 1 })),
+  ).toBe("TOKEN_REFUSED");
+  expect(await codeOf(await signed({ crit: [] }))).toBe("TOKEN_REFUSED");
+  const plain = Buffer.from(payload, "base64url").toString();
+  expect(await codeOf(await signed({ b64: false, crit: ["b64"] }))).toBe("TOKEN_REFUSED");
+  expect(await codeOf(await signed({ b64: false, crit: ["b64"] }, plain))).toBe("TOKEN_REFUSED");
+});
+
 test("[AUTH1] garbage is refused, and what is too long is not looked at", async () => {
   const token = await forged();
   for (const text of [

@@ -31,12 +31,12 @@ afterEach(() => {
   server.close();
 });
 
-function outside(port = (server.address() as AddressInfo).port): OutsideLogins {
+function outside(port = (server.address() as AddressInfo).port, backendKeys = ""): OutsideLogins {
   return new OutsideLogins({
     config: {
       tokenIssuer: "us",
-      backendIssuer: "",
-      backendKeys: "",
+      backendIssuer: backendKeys === "" ? "" : "https://game.example",
+      backendKeys,
       providerIssuer: ISSUER,
       providerAudience: AUDIENCE,
       providerJwksUrl: `http://127.0.0.1:${port}/jwks`,
@@ -123,4 +123,46 @@ test.each<[string, (response: http.ServerResponse) => void]>([
 
 test("[AUTH5] where the provider is away, that is said", async () => {
   await expect(outside(1).verify(await token())).rejects.toMatchObject({ code: "PROVIDER_UNREACHABLE" });
+});
+
+test("[AUTH5] of the backend's assertions only those count that are for this cluster, young and named", async () => {
+  const keys = [{ ...(await exportJWK(pair.publicKey)), kid: "k1", alg: "RS256" }];
+  const logins = outside(undefined, JSON.stringify({ keys }));
+  await logins.reload();
+  const nowS = Math.floor(systemClock.nowMs() / 1_000);
+  const assertion = (
+    change: JWTPayload,
+    header: object = {},
+    key?: CryptoKey | Uint8Array,
+  ): Promise<string> => {
+    const good = { iss: "https://game.example", aud: "us", sub: "ada", jti: "once", exp: nowS + 60 };
+    return token({ ...good, ...change }, header, key);
+  };
+  // One that is good is asked of Postgres whether it is the first, and of nothing else.
+  await expect(logins.verify(await assertion({}))).rejects.toThrow("not asked for this");
+  const secret = new TextEncoder().encode(JSON.stringify(keys));
+  const without = (name: string): Promise<string> => assertion({ [name]: undefined });
+  for (const [what, bad] of Object.entries({
+    "for another cluster": await assertion({ aud: "them" }),
+    "for nobody": await without("aud"),
+    "too old, though it says that it is good for longer": await assertion({
+      iat: nowS - 310,
+      exp: nowS + 3_600,
+    }),
+    "of no age": await without("iat"),
+    "of the future": await assertion({ iat: nowS + 60, exp: nowS + 120 }),
+    "not valid yet": await assertion({ nbf: nowS + 60 }),
+    "without an end": await without("exp"),
+    "without a name of its own": await without("jti"),
+    "with an endless one": await assertion({ jti: "x".repeat(257) }),
+    "with one that is none": await assertion({ jti: 7 as unknown as string }),
+    "of nobody": await without("sub"),
+    "of a guest": await assertion({ sub: "guest-1" }),
+    "by a public secret": await assertion({}, { alg: "HS256" }, secret),
+    "by the provider's key in its own name": await assertion({ iss: ISSUER }),
+  })) {
+    expect(await logins.verify(bad), what).toMatchObject({
+      code: expect.stringMatching(/^TOKEN_/) as unknown,
+    });
+  }
 });
