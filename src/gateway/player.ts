@@ -17,6 +17,7 @@ import { MessageBudget } from "./message-budget.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { Outbox } from "./outbox.ts";
 import { SdkUptime } from "./sdk-uptime.ts";
+import { SignsOfLife } from "./signs-of-life.ts";
 import { frameOf, isSendableCode, readSmallMessagesFast } from "./websocket-frames.ts";
 
 /** What a message that waits costs at least, however little it says. */
@@ -67,7 +68,7 @@ export class Player {
   readonly #requests = new OpenRequests();
   readonly #budget: MessageBudget;
   readonly #joinDeadline: JoinDeadline;
-  pingsUnanswered = 0;
+  readonly #life = new SignsOfLife();
   /** Whether the owner took the last place away on purpose, and is not the one to ask for the next. */
   wasLetGo = false;
 
@@ -188,15 +189,13 @@ export class Player {
 
   // ---- what the gateway does with its sockets ----
 
-  ping(unansweredMax: number): void {
-    // Whose socket is not read cannot be heard to answer.
+  /** Whether the connection lives: asks, if that is not known, and ends one that does not. To be called every LOOK_EVERY_MS. */
+  lookForLife(): void {
+    // Whose socket is not read cannot be heard.
     if (this.#webSocket === undefined || this.#pausedBy.size > 0) return;
-    if (this.pingsUnanswered >= unansweredMax) {
-      this.#webSocket.terminate();
-      return;
-    }
-    this.pingsUnanswered += 1;
-    this.#webSocket.ping();
+    const found = this.#life.look();
+    if (found === "gone") this.#webSocket.terminate();
+    else if (found === "ask") this.#webSocket.ping();
   }
 
   /** Stops reading what the player says: it waits at their end, in order. */
@@ -249,10 +248,7 @@ export class Player {
     webSocket.on("ping", (data: Buffer) => {
       if (this.#spends() && !this.#outbox.isFull) webSocket.pong(data);
     });
-    webSocket.on("pong", () => {
-      this.pingsUnanswered = 0;
-      this.#spends();
-    });
+    webSocket.on("pong", () => void this.#spends());
     webSocket.on("message", (data: Buffer) => {
       if (this.#spends()) this.#said(data);
     });
@@ -268,6 +264,7 @@ export class Player {
 
   /** Something came. @returns whether it counts; otherwise the player is on their way out */
   #spends(): boolean {
+    this.#life.heard();
     if (!this.#budget.spend()) {
       this.#expel("TOO_FAST", "said too much");
       return false;

@@ -1,4 +1,4 @@
-// Where players' WebSockets come in: the handshake, within the bounds that stock Colyseus sets, and the pings by which a
+// Where players' WebSockets come in: the handshake, within the bounds that stock Colyseus sets, and the looks by which a
 // connection that is gone without a word is noticed.
 
 import type { IncomingMessage } from "node:http";
@@ -8,10 +8,8 @@ import { ERRORS } from "../errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { forgetTimeout } from "../runtime/forget-timeout.ts";
 import type { Player } from "./player.ts";
+import { LOOK_EVERY_MS } from "./signs-of-life.ts";
 
-/** What Colyseus's own transport sets: how often players are pinged. */
-const PING_EVERY_MS = 3_000;
-const UNANSWERED_MAX = 2;
 /** In how many pieces a message may come: browsers send it in one, and the stock SDK too. */
 const FRAGMENTS_MAX = 16;
 /** In how many reads a message may come. */
@@ -44,7 +42,7 @@ export class PlayersDoor {
     // These are newer than the types.
     const newer = { closeTimeout: CLOSE_MS, maxFragments: FRAGMENTS_MAX, maxBufferedChunks: READS_MAX };
     this.#server = new WebSocketServer({ ...options, ...newer } as typeof options);
-    this.#pingSoon(clock);
+    this.#lookSoon(clock);
   }
 
   get players(): ReadonlySet<Player> {
@@ -89,11 +87,11 @@ export class PlayersDoor {
     this.#server.close();
   }
 
-  #pingSoon(clock: Clock): void {
-    clock.after(PING_EVERY_MS, () => {
+  #lookSoon(clock: Clock): void {
+    clock.after(LOOK_EVERY_MS, () => {
       if (this.#stopping.signal.aborted) return;
-      if (this.#maySpeak()) for (const player of this.#players) player.ping(UNANSWERED_MAX);
-      this.#pingSoon(clock);
+      if (this.#maySpeak()) for (const player of this.#players) player.lookForLife();
+      this.#lookSoon(clock);
     });
   }
 }

@@ -185,3 +185,20 @@ test("[GATE7] a room's own limit wins, through any gateway, and a move of the ro
   await bystander.untilTicking();
   bystander.expectUndisturbed();
 });
+
+test("who is gone without a word is noticed, and who speaks need not answer", async () => {
+  await using cluster = await startCluster({ game: GAME, nodes: 2 });
+  const bystander = await cluster.place({ owner: cluster.node("node-a"), gateway: cluster.node("node-b") });
+  const silent = await raw(cluster, bystander, "node-b");
+  const speaker = await raw(cluster, bystander, "node-b");
+  // Neither answers a ping. Of the speaker's words none is further than a tick from the one before.
+  for (const { seat, socket } of [silent, speaker]) {
+    socket.pong = () => {};
+    await seat.acknowledge();
+  }
+  speaker.socket.on("message", () => speaker.socket.send(WORD));
+  expect(await silent.seat.closed).toBe(1006);
+  await bystander.untilTicking();
+  expect(speaker.seat.closedWith).toBeUndefined();
+  await expectNobodyElseNoticed(cluster, bystander);
+});
