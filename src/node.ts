@@ -242,6 +242,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     });
 
     const isGateway = rolesOf(config).includes("gateway");
+    const hasRooms = rolesOf(config).includes("rooms");
     const nodeFacts = (): NodeFacts => ({ state, isLeaseHeld: lease.isHeld, isGateway });
     const startedAt = clock.nowMs();
     const ownWord = (): NodeWord => ({
@@ -350,7 +351,7 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
       else if (hint === "taken") {
         taken.hurry();
         promotions.hurry(); // it is also said of every new connection
-      } else if (rolesOf(config).includes("rooms")) recovery.hurry();
+      } else if (hasRooms) recovery.hurry();
     });
     watcher.start();
     closing.push(() => watcher.stop());
@@ -358,14 +359,15 @@ export async function startNode(config: Config, game: GameOptions, outside: Outs
     // ---- work ----
     sessions?.start((why) => router.expel(why));
     closing.push(() => sessions?.stop());
-    const eventLog = new EventLog(database, clock, events, config.nodeId);
-    eventLog.start(onError);
+    const eventLog = new EventLog(database, clock, events, config.nodeId, onError);
     closing.push(() => eventLog.stop());
-    checkpointer.start();
+    if (hasRooms) {
+      checkpointer.start();
+      recovery.start();
+      taken.start();
+    }
     closing.push(() => checkpointer.stop());
-    recovery.start();
     closing.push(() => recovery.stop());
-    taken.start();
     closing.push(() => taken.stop());
     const upkeep = new ListingUpkeep({
       clock,

@@ -6,7 +6,6 @@ import type { EventBus, EventName } from "../events.ts";
 import type { NodeId } from "../ids.ts";
 import type { Database } from "../postgres/query.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { repeat } from "../runtime/repeat.ts";
 
 const KEPT: ReadonlySet<EventName> = new Set<EventName>([
   "node:ready",
@@ -30,7 +29,8 @@ const KEPT: ReadonlySet<EventName> = new Set<EventName>([
 ]);
 
 const WAITING_MAX = 5_000;
-const WRITE_EVERY_MS = 100;
+/** How long what has happened waits for what happens next, to be written with it. */
+const GATHER_MS = 100;
 
 interface Entry {
   readonly atMs: number;
@@ -42,35 +42,54 @@ export class EventLog {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #nodeId: NodeId;
-  readonly #stopping = new AbortController();
+  readonly #onError: (error: string) => void;
   readonly #unlisten: () => void;
   #waiting: Entry[] = [];
-  #loop: Promise<void> | undefined;
+  /** Whether a write is to come, or under way: a node to which nothing happens does nothing for it. */
+  #isDue = false;
+  #cancel = (): void => {};
+  #writing: Promise<void> | undefined;
+  #isStopping = false;
 
-  constructor(database: Database, clock: Clock, events: EventBus, nodeId: NodeId) {
+  constructor(
+    database: Database,
+    clock: Clock,
+    events: EventBus,
+    nodeId: NodeId,
+    onError: (error: string) => void,
+  ) {
     this.#database = database;
     this.#clock = clock;
     this.#nodeId = nodeId;
+    this.#onError = onError;
     this.#unlisten = events.listen((name, facts) => {
       if (!KEPT.has(name)) return;
       this.#waiting.push({ atMs: clock.nowMs(), name, facts: facts as Record<string, unknown> });
       if (this.#waiting.length > WAITING_MAX) this.#waiting.shift();
+      this.#writeSoon();
     });
   }
 
-  start(onError: (error: string) => void): void {
-    const work = (): Promise<void> => this.#write();
-    this.#loop = repeat(this.#clock, WRITE_EVERY_MS, this.#stopping.signal, work, (error) =>
-      onError(messageOf(error)),
-    );
-  }
-
-  /** Writes what waits, if Postgres takes it, and stops. */
+  /** Writes what waits, if Postgres takes it, and stops. May be called twice. */
   async stop(): Promise<void> {
     this.#unlisten();
-    this.#stopping.abort();
-    await this.#loop;
+    this.#isStopping = true;
+    this.#cancel();
+    await this.#writing;
     await this.#write().catch(() => {}); // Postgres may be what we are leaving because of
+  }
+
+  #writeSoon(): void {
+    if (this.#isDue || this.#isStopping) return;
+    this.#isDue = true;
+    this.#cancel = this.#clock.after(GATHER_MS, () => {
+      this.#writing = this.#write()
+        .catch((error: unknown) => this.#onError(messageOf(error)))
+        .then(() => {
+          this.#isDue = false;
+          if (this.#waiting.length > 0) this.#writeSoon();
+        });
+    });
   }
 
   async #write(): Promise<void> {
