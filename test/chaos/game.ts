@@ -7,6 +7,7 @@ import { watchEpochs } from "./epoch-witness.ts";
 import { GATEWAY_LOG_ENV } from "./gateway-log.ts";
 import { watchGateway } from "./gateway-witness.ts";
 import { LedgerRoom } from "./ledger-room.ts";
+import { answerMemory } from "./memory-witness.ts";
 import { callFrom, OWN_ADDRESS_ENV } from "./own-address.ts";
 
 watchEpochs();
@@ -16,5 +17,6 @@ if (ownAddress !== undefined) callFrom(ownAddress);
 
 export default defineCluster({
   ...rooms.game,
+  management: answerMemory,
   rooms: { ...rooms.game.rooms, ledger: defineRoom(LedgerRoom) },
 });

@@ -1,12 +1,15 @@
 // What a cluster uses: memory, descriptors, keys, connections and rows. After all that has happened it must be as before.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import type { Level } from "./history.ts";
+import { memoryOf } from "./memory-witness.ts";
 import { SETTINGS } from "./settings.ts";
 import type { World } from "./world.ts";
 
 export interface Measured {
-  readonly memoryMb: number;
+  /** Of the node that has the most, without garbage. */
+  readonly livingMb: number;
+  readonly residentMb: number;
   readonly descriptors: number;
   readonly redisKeys: number;
   readonly connections: number;
@@ -26,7 +29,9 @@ const CONNECTIONS_A_NODE = 8 + 4 + 1 + 1 + 1;
 
 export async function measure(world: World): Promise<Measured> {
   const pids = world.serving.map(({ pid }) => pid);
-  const rows = await world.cluster.sql<Omit<Measured, "memoryMb" | "descriptors" | "redisKeys">>(
+  const rows = await world.cluster.sql<
+    Omit<Measured, "livingMb" | "residentMb" | "descriptors" | "redisKeys">
+  >(
     `SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'node-%')::integer AS connections,
             (SELECT count(*) FROM room WHERE disposed_at IS NULL)::integer AS rooms,
             (SELECT count(*) FROM seat s JOIN room r USING (room_id) WHERE r.disposed_at IS NULL)::integer AS seats,
@@ -38,8 +43,10 @@ export async function measure(world: World): Promise<Measured> {
   );
   const [row] = rows;
   if (row === undefined) throw new Error("there is one row");
+  const memories = await Promise.all(world.serving.map(memoryOf));
   return {
-    memoryMb: Math.max(0, ...pids.map(memoryMbOf)),
+    livingMb: Math.max(0, ...memories.map(({ livingMb }) => livingMb)),
+    residentMb: Math.max(0, ...memories.map(({ residentMb }) => residentMb)),
     descriptors: Math.max(0, ...pids.map(descriptorsOf)),
     redisKeys: Number(await world.redis.ask("DBSIZE")),
     ...row,
@@ -59,8 +66,10 @@ export function compare(
     atMost: Math.round(atMost),
   });
   return [
-    // The rooms have grown meanwhile, and what V8 has once had it gives back late.
-    level("memoryMb", before.memoryMb * 1.5 + 64),
+    // The rooms have grown meanwhile.
+    level("livingMb", before.livingMb * 1.5 + 32),
+    // What V8 has once had it gives back late; a heap that grows for want of a reason to collect it is no leak.
+    level("residentMb", before.residentMb * 2 + 128),
     level("descriptors", before.descriptors + 40),
     level("redisKeys", before.redisKeys + 6),
     level("connections", nodes * CONNECTIONS_A_NODE),
@@ -71,11 +80,6 @@ export function compare(
     level("checkpoints", SETTINGS.checkpointGenerations + 1),
     level("stuck", 0),
   ];
-}
-
-function memoryMbOf(pid: number): number {
-  const status = orNothing(() => readFileSync(`/proc/${pid}/status`, "utf8"));
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status ?? "")?.[1] ?? 0) / 1_024;
 }
 
 function descriptorsOf(pid: number): number {

@@ -489,7 +489,8 @@ test("a frame that the run itself noticed late is not the owner's fault, one tha
 
 test("after a run each thing may be somewhat more than before, and no more", () => {
   const before: Measured = {
-    memoryMb: 150,
+    livingMb: 40,
+    residentMb: 150,
     descriptors: 70,
     redisKeys: 6,
     connections: 18,
@@ -506,7 +507,8 @@ test("after a run each thing may be somewhat more than before, and no more", () 
   };
   expect(told({})).toEqual([]);
   const leaks: Partial<Measured> = {
-    memoryMb: 400,
+    livingMb: 100,
+    residentMb: 600,
     descriptors: 150,
     redisKeys: 40,
     connections: 60,
