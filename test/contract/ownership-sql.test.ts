@@ -1,38 +1,20 @@
 // The statements that decide who owns a room and what an owner may write, run as they are against the migrated schema.
 
 import { randomBytes, randomUUID } from "node:crypto";
-import pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, inject, test } from "vitest";
-import { readConfig } from "../../src/config.ts";
+import { beforeEach, expect, test } from "vitest";
 import type { Incarnation, RoomId } from "../../src/ids.ts";
 import { Directory } from "../../src/ownership/directory.ts";
-import { migrate } from "../../src/postgres/migrate.ts";
-import { connectionSettings } from "../../src/postgres/pool.ts";
-import { Database, readStatements } from "../../src/postgres/query.ts";
+import { Database } from "../../src/postgres/query.ts";
+import { ownSchema } from "../kit/own-schema.ts";
 import { until } from "../kit/until.ts";
 
-const SCHEMA = `contract_${randomBytes(6).toString("hex")}`;
 const LEASE_MS = 60_000;
 const GENERATIONS = 3;
-const config = readConfig({
-  NODE_ID: "contract",
-  DATABASE_URL: inject("databaseUrl"),
-  REDIS_URL: inject("redisUrl"),
-  CLUSTER_KEY: randomBytes(16).toString("hex"),
-  DATABASE_SCHEMA: SCHEMA,
-});
-const statements = readStatements();
-const pool = new pg.Pool({ ...connectionSettings(config, SCHEMA), max: 24 });
-const database = new Database(pool, statements);
+const { config, pool, statements, database } = ownSchema("contract", 24);
 
 let roomId = "";
 let count = 0;
 
-beforeAll(() => migrate(config));
-afterAll(async () => {
-  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
-  await pool.end();
-});
 beforeEach(() => void (roomId = `room-${(count += 1)}`));
 
 async function enter(
@@ -280,7 +262,7 @@ async function untilSomeoneWaits(): Promise<void> {
   await until("a statement waits for the room's row", async () => {
     const { rowCount } = await pool.query(
       "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE $1 AND wait_event_type = 'Lock'",
-      [`%${SCHEMA}`],
+      [`%${config.schemaName}`],
     );
     return rowCount === 1;
   });
@@ -302,7 +284,7 @@ test("[OWN2] a checkpoint that waits behind a claim changes nothing", async () =
     await until("the three writes wait for the room's row", async () => {
       const { rowCount } = await pool.query(
         "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE $1 AND wait_event_type = 'Lock'",
-        [`%${SCHEMA}`],
+        [`%${config.schemaName}`],
       );
       return (rowCount ?? 0) >= 3;
     });

@@ -1,46 +1,28 @@
 // Taking a room back, against Postgres alone: there is no node here, and none is needed.
 
 import { randomBytes, randomUUID } from "node:crypto";
-import pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, inject, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { sealOnBase, sealWhole } from "../../src/checkpoint/frame.ts";
 import { decodeSnapshot, serializeSnapshot, type Snapshot } from "../../src/checkpoint/snapshot.ts";
-import { readConfig } from "../../src/config.ts";
 import { RingsideError, type ErrorCode } from "../../src/errors.ts";
 import type { Epoch, Incarnation, RoomId } from "../../src/ids.ts";
 import { Directory } from "../../src/ownership/directory.ts";
-import { migrate } from "../../src/postgres/migrate.ts";
-import { connectionSettings } from "../../src/postgres/pool.ts";
-import { Database, readStatements } from "../../src/postgres/query.ts";
+import { Database } from "../../src/postgres/query.ts";
 import {
   readReopening,
   readRollbackTimes,
   rollbackRoom,
   type RolledBack,
 } from "../../src/recovery/rollback-room.ts";
+import { ownSchema } from "../kit/own-schema.ts";
 import { until } from "../kit/until.ts";
 
-const SCHEMA = `rollback_${randomBytes(6).toString("hex")}`;
 const GENERATIONS = 3;
-const config = readConfig({
-  NODE_ID: "contract",
-  DATABASE_URL: inject("databaseUrl"),
-  REDIS_URL: inject("redisUrl"),
-  CLUSTER_KEY: randomBytes(16).toString("hex"),
-  DATABASE_SCHEMA: SCHEMA,
-});
-const statements = readStatements();
-const pool = new pg.Pool({ ...connectionSettings(config, SCHEMA), max: 12 });
-const database = new Database(pool, statements);
+const { config, pool, statements, database } = ownSchema("rollback", 12);
 
 let roomId = "" as RoomId;
 let count = 0;
 
-beforeAll(() => migrate(config));
-afterAll(async () => {
-  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
-  await pool.end();
-});
 beforeEach(() => void (roomId = `room-${(count += 1)}` as RoomId));
 
 async function enter(): Promise<Incarnation> {
@@ -152,7 +134,7 @@ async function untilWaiting(atLeast: number): Promise<void> {
   await until(`${atLeast} statements wait for the room's row`, async () => {
     const { rowCount } = await pool.query(
       "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE $1 AND wait_event_type = 'Lock'",
-      [`%${SCHEMA}`],
+      [`%${config.schemaName}`],
     );
     return (rowCount ?? 0) >= atLeast;
   });

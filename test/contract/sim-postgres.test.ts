@@ -2,41 +2,26 @@
 // rows and leave the same. Two connections, of which one may hold a transaction open: the other then waits on both sides, or on
 // neither, and finds the same when it goes on.
 
-import { randomBytes } from "node:crypto";
 import pg from "pg";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { readConfig } from "../../src/config.ts";
-import { migrate } from "../../src/postgres/migrate.ts";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { connectionSettings } from "../../src/postgres/pool.ts";
-import { readStatements } from "../../src/postgres/query.ts";
+import { ownSchema } from "../kit/own-schema.ts";
 import { until } from "../kit/until.ts";
 import { Chance } from "../simulation/chance.ts";
 import { drawStep, prelude, type Step } from "../simulation/postgres/history.ts";
 import { ModelSide, PostgresSide, type Result } from "../simulation/postgres/sides.ts";
 import { MODEL } from "../simulation/postgres/statements.ts";
 
-const SCHEMA = `model_${randomBytes(6).toString("hex")}`;
-const config = readConfig({
-  NODE_ID: "model",
-  DATABASE_URL: inject("databaseUrl"),
-  REDIS_URL: inject("redisUrl"),
-  CLUSTER_KEY: randomBytes(16).toString("hex"),
-  DATABASE_SCHEMA: SCHEMA,
-  STORE_MS: "60000",
-});
-const statements = readStatements();
+const { config, statements } = ownSchema("model", 1, { STORE_MS: "60000" });
 const clients = ["one", "two", "watch"].map((label) => new pg.Client(connectionSettings(config, label)));
 const [one, two, watch] = clients as [pg.Client, pg.Client, pg.Client];
 
 beforeAll(async () => {
-  await migrate(config);
   for (const client of clients) await client.connect();
   await watch.query("CREATE TABLE effect (room_id text NOT NULL, number integer NOT NULL)");
 });
 afterAll(async () => {
-  for (const client of [one, two]) await client.end();
-  await watch.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
-  await watch.end();
+  for (const client of clients) await client.end();
 });
 
 const WRITERS = new Set(

@@ -6,11 +6,12 @@ import { afterAll, beforeAll, inject } from "vitest";
 import { readConfig, type Config } from "../../src/config.ts";
 import { migrate } from "../../src/postgres/migrate.ts";
 import { connectionSettings } from "../../src/postgres/pool.ts";
-import { Database, readStatements } from "../../src/postgres/query.ts";
+import { Database, readStatements, type Statements } from "../../src/postgres/query.ts";
 
 export interface OwnSchema {
   readonly config: Config;
   readonly pool: pg.Pool;
+  readonly statements: Statements;
   readonly database: Database;
 }
 
@@ -19,8 +20,9 @@ export interface OwnSchema {
  *
  * @param name what the schema's name begins with: plain lower-case letters
  * @param max how many connections may be open at a time
+ * @param env settings beside those that every node needs
  */
-export function ownSchema(name: string, max: number): OwnSchema {
+export function ownSchema(name: string, max: number, env: Readonly<Record<string, string>> = {}): OwnSchema {
   const schema = `${name}_${randomBytes(6).toString("hex")}`;
   const config = readConfig({
     NODE_ID: "contract",
@@ -28,6 +30,7 @@ export function ownSchema(name: string, max: number): OwnSchema {
     REDIS_URL: inject("redisUrl"),
     CLUSTER_KEY: randomBytes(16).toString("hex"),
     DATABASE_SCHEMA: schema,
+    ...env,
   });
   const pool = new pg.Pool({ ...connectionSettings(config, schema), max });
   beforeAll(() => migrate(config));
@@ -35,5 +38,6 @@ export function ownSchema(name: string, max: number): OwnSchema {
     await pool.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
     await pool.end();
   });
-  return { config, pool, database: new Database(pool, readStatements()) };
+  const statements = readStatements();
+  return { config, pool, statements, database: new Database(pool, statements) };
 }
